@@ -1,0 +1,56 @@
+"""The public names, in one place; `nbflow` hands them on when the first of them is used."""
+
+from nbflow.errors import (
+    ConfigurationError,
+    DamagedError,
+    DurationError,
+    InterfaceError,
+    NbflowError,
+    NotReadyError,
+    StepTimeout,
+    StoreError,
+    UnfitError,
+    UnkeyableError,
+)
+from nbflow.explanation import Explanation
+from nbflow.futures import Future, allow_failure, as_completed, resolve_futures_to_results, unmapped, wait
+from nbflow.keys import digest, register_digest
+from nbflow.options import TaskOptions
+from nbflow.session import configure
+from nbflow.step.waits import exponential_backoff
+from nbflow.store import Store, open_store
+from nbflow.task_runners import ConcurrentTaskRunner, ThreadPoolTaskRunner
+from nbflow.tasks import Task, task
+from nbflow.widget import panel
+
+__all__ = [
+    "ConcurrentTaskRunner",
+    "ConfigurationError",
+    "DamagedError",
+    "DurationError",
+    "Explanation",
+    "Future",
+    "InterfaceError",
+    "NbflowError",
+    "NotReadyError",
+    "StepTimeout",
+    "Store",
+    "StoreError",
+    "Task",
+    "TaskOptions",
+    "ThreadPoolTaskRunner",
+    "UnfitError",
+    "UnkeyableError",
+    "allow_failure",
+    "as_completed",
+    "configure",
+    "digest",
+    "exponential_backoff",
+    "open_store",
+    "panel",
+    "register_digest",
+    "resolve_futures_to_results",
+    "task",
+    "unmapped",
+    "wait",
+]

@@ -1,0 +1,65 @@
+"""Time, waiting and chance, in one object that tests replace: no test of nbflow sleeps.
+
+Jitter is drawn from the operating system: it never consumes the user's seeded generators, and two
+processes forked from one parent draw different delays.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable
+
+__all__ = ["Clock"]
+
+
+class Clock:
+    """The machine's own clock."""
+
+    def __init__(self) -> None:
+        self._timer = _Timer()
+        self.time: Callable[[], float] = time.time
+        self.monotonic: Callable[[], float] = time.monotonic
+        self.sleep: Callable[[float], None] = time.sleep
+        self.draw: Callable[[], float] = random.SystemRandom().random
+
+    async def asleep(self, seconds: float) -> None:
+        """Wait without holding the thread."""
+        await asyncio.sleep(seconds)
+
+    def after(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Call back from a thread of its own when that many seconds have passed; it must return quickly."""
+        self._timer.after(seconds, callback)
+
+
+class _Timer:
+    """One daemon thread for all waits of steps that hold no worker; it starts with the first one."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def after(self, seconds: float, callback: Callable[[], object]) -> None:
+        with self._changed:
+            heapq.heappush(self._due, (time.monotonic() + seconds, next(self._order), callback))
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._watch, name="nbflow-timer", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                while not self._due or self._due[0][0] > time.monotonic():
+                    if (
+                        not self._changed.wait(self._due[0][0] - time.monotonic() if self._due else 60.0)
+                        and not self._due
+                    ):
+                        self._thread = None  # nothing to wait for: the next wait starts another one
+                        return
+                _, _, callback = heapq.heappop(self._due)
+            callback()

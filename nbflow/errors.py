@@ -1,0 +1,66 @@
+"""Every exception that nbflow raises, split by who must act.
+
+A user's own error passes through unchanged; none of these ever wraps it.
+"""
+
+__all__ = [
+    "ConfigurationError",
+    "DamagedError",
+    "DurationError",
+    "InterfaceError",
+    "NbflowError",
+    "NotReadyError",
+    "StepTimeout",
+    "StoreError",
+    "UnfitError",
+    "UnkeyableError",
+]
+
+
+class NbflowError(Exception):
+    """Base of all nbflow errors."""
+
+
+# The author of a declaration must act.
+
+
+class ConfigurationError(NbflowError, ValueError):
+    """An option, a flag or a setting cannot be meant as it was written."""
+
+
+class DurationError(ConfigurationError):
+    """A duration that does not parse, or is negative, infinite or not a number."""
+
+
+class UnkeyableError(NbflowError, TypeError):
+    """A value has no content that a deterministic key could be made of."""
+
+
+# The disk must be looked at.
+
+
+class StoreError(NbflowError):
+    """The store could not be opened, read or written."""
+
+
+class DamagedError(StoreError):
+    """An entry is torn, changed, or sealed by somebody else; nothing of it was unpickled."""
+
+
+class UnfitError(StoreError):
+    """A result that must not or cannot be kept: it changed its inputs, or has no stored form."""
+
+
+# The caller must act.
+
+
+class NotReadyError(NbflowError, RuntimeError):
+    """A step was not called because one it depends on failed."""
+
+
+class InterfaceError(NbflowError, RuntimeError):
+    """A call that makes no sense here, such as a task that waits for itself."""
+
+
+class StepTimeout(NbflowError, TimeoutError):  # noqa: N818 - a TimeoutError to whoever catches one
+    """A step ran past its `timeout_seconds` or `deadline_seconds`."""

@@ -1,0 +1,238 @@
+"""Results that are still on their way.
+
+A `Future` is a `concurrent.futures.Future`: it works with `concurrent.futures.as_completed`, with
+`asyncio.wrap_future`, and with `await`.
+"""
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+from nbflow.errors import InterfaceError, NotReadyError
+from nbflow.step.plan import reason
+
+__all__ = [
+    "Future",
+    "FutureList",
+    "allow_failure",
+    "as_completed",
+    "blocking",
+    "futures_in",
+    "resolve_futures_to_results",
+    "unmapped",
+    "wait",
+]
+
+R = TypeVar("R")
+
+blocking: ContextVar[Callable[[], AbstractContextManager[object]]] = ContextVar("nbflow_blocking", default=nullcontext)
+"""What a worker enters while it waits for a future, so that its pool can put another one in its place."""
+
+
+class Future(concurrent.futures.Future[R], Generic[R]):
+    """The result of a submitted step.
+
+    Attributes:
+        task: The step's label.
+        arguments: Short forms of its arguments, for messages.
+    """
+
+    def __init__(self, task: str = "", arguments: tuple[object, ...] = ()) -> None:
+        super().__init__()
+        self.task, self.arguments = task, arguments
+
+    def __repr__(self) -> str:
+        """`<Future fetch(3) finished>`."""
+        inputs = ", ".join(map(str, self.arguments))
+        return f"<Future {self.task}({inputs}) {self._state.lower()}>"
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the step ended, however it did, or `timeout` seconds have passed."""
+        if not self.done():
+            with blocking.get()():
+                concurrent.futures.wait([self], timeout)
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:  # noqa: FBT001, FBT002 - Prefect's signature
+        """The value; raises the step's own error, or returns it where `raise_on_failure` is false.
+
+        Raises:
+            TimeoutError: It takes more than `timeout` seconds.
+            CancelledError: The step was cancelled before it began.
+        """
+        self.wait(timeout)
+        if not raise_on_failure and self.done() and not self.cancelled():
+            error = self.exception(0)
+            if error is not None:
+                return error  # type: ignore[return-value]
+        return super().result(None if self.done() else 0)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """The value, without blocking the loop."""
+        return asyncio.wrap_future(self).__await__()
+
+
+class FutureList(list[Future[R]]):
+    """The futures of a `map`, in input order."""
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until all have ended, or `timeout` seconds have passed in all."""
+        wait(self, timeout)
+
+    def result(
+        self,
+        timeout: float | None = None,
+        raise_on_failure: bool = True,  # noqa: FBT001, FBT002 - Prefect's signature
+        *,
+        errors: Literal["raise", "skip", "return"] = "raise",
+    ) -> list[R]:
+        """All values in input order, once every item has ended.
+
+        Args:
+            timeout: Seconds to wait for all of them.
+            raise_on_failure: False is the same as `errors="return"`.
+            errors: `raise` the first failure in input order, with a note for each of the others;
+                `skip` items that failed; `return` the exceptions in their places.
+
+        Raises:
+            TimeoutError: Some have not ended in time.
+        """
+        unfinished = wait(self, timeout).not_done
+        if unfinished:
+            raise TimeoutError(f"{len(unfinished)} (of {len(self)}) futures unfinished")
+        failed = [(i, each) for i, each in enumerate(self) if _failure(each) is not None]
+        if failed and raise_on_failure and errors == "raise":
+            raise _first(failed, len(self))
+        if errors == "skip":
+            return [each.result() for each in self if _failure(each) is None]
+        return [each.result(raise_on_failure=False) for each in self]
+
+
+def _failure(future: Future[Any]) -> BaseException | None:
+    return concurrent.futures.CancelledError() if future.cancelled() else future.exception()
+
+
+def _first(failed: list[tuple[int, Future[Any]]], total: int) -> BaseException:
+    """The first failure, itself; notes name its own place and each of the others."""
+    errors = [_failure(future) for _, future in failed]
+    first = errors[0]
+    assert first is not None
+    more = f"; {len(failed) - 1} more failed:" if len(failed) > 1 else ""
+    lines = [f"nbflow: item {failed[0][0]} of {total}, {_spell(failed[0][1])}, failed{more}"]
+    lines += [
+        f"  item {i}, {_spell(each)}: {reason(e)}" for (i, each), e in zip(failed[1:20], errors[1:20], strict=True) if e
+    ]
+    if len(failed) > 20:
+        lines.append(f"  and {len(failed) - 20} others")
+    if lines[0] not in getattr(first, "__notes__", ()):
+        first.add_note("\n".join(lines))
+    return first
+
+
+def _spell(future: Future[Any]) -> str:
+    return f"{future.task}({', '.join(map(str, future.arguments))})"
+
+
+class _DoneAndNotDone(NamedTuple):
+    done: set[Future[Any]]
+    not_done: set[Future[Any]]
+
+
+def wait(futures: Iterable[Future[Any]], timeout: float | None = None) -> _DoneAndNotDone:
+    """Wait for all futures, `timeout` seconds at most; never raises for a step that failed."""
+    futures = list(futures)
+    if all(each.done() for each in futures):
+        return _DoneAndNotDone(set(futures), set())
+    with blocking.get()():
+        done, not_done = concurrent.futures.wait(futures, timeout)
+    return _DoneAndNotDone(set(done), set(not_done))  # type: ignore[arg-type]
+
+
+def as_completed(futures: Iterable[Future[R]], timeout: float | None = None) -> Iterator[Future[R]]:
+    """The futures as they end, each once.
+
+    Raises:
+        TimeoutError: Some have not ended `timeout` seconds after the call.
+    """
+    if timeout is not None and timeout < 0:
+        raise ValueError(f"timeout={timeout!r}: give 0 or more seconds")
+    with blocking.get()():
+        yield from concurrent.futures.as_completed(futures, timeout)  # type: ignore[misc]
+
+
+class unmapped(NamedTuple):  # noqa: N801 - Prefect's name, read as a word beside an argument
+    """An argument that `map` gives to every item as it is."""
+
+    value: Any
+
+
+class allow_failure(NamedTuple):  # noqa: N801 - as above
+    """A future as an argument: should it fail, its exception is passed in place of its value."""
+
+    value: Any
+
+
+_SEQUENCES = (list, tuple, set, frozenset)
+
+
+def futures_in(value: Any, found: list[Future[Any]] | None = None) -> list[Future[Any]]:
+    """All futures within a value: in lists, tuples, sets, dicts and dataclasses, at any depth."""
+    found = [] if found is None else found
+    if isinstance(value, Future):
+        found.append(value)
+    elif isinstance(value, (allow_failure, unmapped)):
+        futures_in(value.value, found)
+    elif type(value) in _SEQUENCES or type(value) is dict:
+        for each in value.values() if type(value) is dict else value:
+            futures_in(each, found)
+        if type(value) is dict:
+            futures_in(list(value), found)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for each in fields(value):
+            futures_in(getattr(value, each.name, None), found)
+    return found
+
+
+def resolve_futures_to_results(value: Any) -> Any:
+    """The same value with each future in it replaced by its result; waits for them.
+
+    Raises:
+        NotReadyError: One of them failed; its error is the cause.
+    """
+    if isinstance(value, Future):
+        return _result(value)
+    if isinstance(value, allow_failure):
+        return _allowed(value.value)
+    if not futures_in(value):
+        return value
+    if type(value) is dict:
+        return {resolve_futures_to_results(k): resolve_futures_to_results(v) for k, v in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{f.name: resolve_futures_to_results(getattr(value, f.name)) for f in fields(value) if f.init}
+        )
+    items = [resolve_futures_to_results(each) for each in value]
+    return items if isinstance(value, list) else type(value)(items)
+
+
+def _allowed(value: Any) -> Any:
+    if isinstance(value, Future):
+        return value.result(raise_on_failure=False)
+    if isinstance(value, list):
+        return [_allowed(each) for each in value]
+    return resolve_futures_to_results(value)
+
+
+def _result(future: Future[R]) -> R:
+    error = _failure(future) if future.done() else None
+    if error is None:
+        try:
+            return future.result()
+        except BaseException as raised:  # noqa: BLE001 - whatever it was, what comes after is not ready
+            error = raised
+    if isinstance(error, InterfaceError):
+        raise error
+    raise NotReadyError(f"{_spell(future)} failed: {reason(error)}") from error

@@ -1,0 +1,182 @@
+"""Submitted steps: each is driven a stretch at a time by whichever worker is free.
+
+Between stretches a job is parked and holds no worker: while it waits for a retry, for its turn at a key
+that another step is computing, or for the steps it depends on.
+"""
+
+import asyncio
+import atexit
+import contextvars
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from nbflow.engine import advance, arun
+from nbflow.futures import Future, blocking
+from nbflow.slot import Slot
+from nbflow.step.commands import Claim, Err, Ok, Outcome, Sleep
+from nbflow.step.plan import Plan
+from nbflow.task_runners import ThreadPoolTaskRunner
+from nbflow.work import Work
+
+__all__ = ["Job", "join", "start_async", "when_done"]
+
+_open: set[Future[Any]] = set()
+
+
+class Job:
+    """A step on its way through a pool. `begin` gives its plan and its hands, or an outcome at once."""
+
+    def __init__(
+        self,
+        future: Future[Any],
+        pool: ThreadPoolTaskRunner,
+        begin: Callable[[], tuple[Outcome | None, Plan | None, Work | None]],
+    ) -> None:
+        self.future, self.pool, self.begin = future, pool, begin
+        self.context = contextvars.copy_context()
+        self.context.run(blocking.set, pool.lend)
+        self.plan: Plan | None = None
+        self.work: Work | None = None
+        keep(future)
+
+    def start(self) -> None:
+        """Queue it for a worker."""
+        self.pool.start(lambda: self._stretch(self._begin))
+
+    def _stretch(self, body: Callable[[], Outcome | None]) -> None:
+        """Run the job's code in its context until it is parked or has ended; nothing is raised into a worker."""
+        try:
+            outcome = self.context.copy().run(body)
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+            outcome = Err(error)
+        if outcome is None:
+            return
+        if self.work is not None:
+            self.work.close()
+        settle(self.future, outcome)
+
+    def _begin(self) -> Outcome | None:
+        if not self.future.set_running_or_notify_cancel():
+            return None
+        outcome, self.plan, self.work = self.begin()
+        return self._go() if outcome is None else outcome
+
+    def _go(self, answer: Any = None) -> Outcome | None:
+        """Drive the plan on; None where the job is parked."""
+        plan, work = self.plan, self.work
+        assert plan is not None and work is not None
+        hands = work.hands(Claim, Sleep)
+        state = advance(plan, hands, answer)
+        while True:
+            match state:
+                case Ok() | Err():
+                    return state
+                case Sleep(seconds):
+                    work.clock.after(seconds, lambda: self.pool.start(lambda: self._stretch(self._go)))
+                    return None
+                case _ if self._slot().try_claim():
+                    state = advance(plan, hands)
+                case _:
+                    return self._park()
+
+    def _park(self) -> None:
+        """Go on when the key may be free."""
+        slot = self._slot()
+        slot.when_free(lambda: self.pool.start(lambda: self._stretch(self._claim)))
+
+    def _claim(self) -> Outcome | None:
+        return self._go() if self._slot().try_claim() else self._park()
+
+    def _slot(self) -> Slot:
+        assert self.work is not None
+        assert self.work.slot is not None
+        return self.work.slot
+
+
+def settle(future: Future[Any], outcome: Outcome) -> None:
+    """Give a future what its step came to."""
+    if isinstance(outcome, Err):
+        future.set_exception(outcome.error)
+    else:
+        future.set_result(outcome.value)
+
+
+def when_done(futures: Sequence[Future[Any]], callback: Callable[[], object]) -> None:
+    """Call back once all futures have ended; at once if they have."""
+    left, lock = len(futures), threading.Lock()
+    if not left:
+        callback()
+
+    def count(_: Any) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            last = not left
+        if last:
+            callback()
+
+    for each in futures:
+        each.add_done_callback(count)
+
+
+class _Loop:
+    """One event loop, on a daemon thread, for all submitted coroutines; started by the first one."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def get(self) -> asyncio.AbstractEventLoop:
+        with self.lock:
+            if self.loop is None:
+                self.loop = asyncio.new_event_loop()
+                threading.Thread(target=self.loop.run_forever, name="nbflow-loop", daemon=True).start()
+            return self.loop
+
+
+_loop = _Loop()
+
+
+def start_async(future: Future[Any], begin: Callable[[], tuple[Outcome | None, Plan | None, Work | None]]) -> None:
+    """Drive a coroutine's step in the shared event loop."""
+    keep(future)
+    context = contextvars.copy_context()
+
+    async def body() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        work = None
+        try:
+            outcome, plan, work = begin()
+            if outcome is None:
+                assert plan is not None and work is not None
+                outcome = await arun(plan, work.hands(*work.awaited()), work.awaited())
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+            outcome = Err(error)
+        finally:
+            if work is not None:
+                work.close()
+        settle(future, outcome)
+
+    loop = _loop.get()
+    loop.call_soon_threadsafe(lambda: loop.create_task(body(), context=context))
+
+
+def keep(future: Future[Any]) -> None:
+    """Remember a step that is on its way: the process waits for it before it ends."""
+    _join_at_exit()
+    _open.add(future)
+    future.add_done_callback(_open.discard)
+
+
+@cache
+def _join_at_exit() -> None:
+    atexit.register(join)
+
+
+def join() -> None:
+    """Wait for all submitted steps."""
+    for each in list(_open):
+        each.wait()

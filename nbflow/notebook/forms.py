@@ -1,0 +1,176 @@
+"""How the content of a mutable object is taken, and put back into the same object.
+
+Aliases of an object see a change only when the object itself is changed, never when a name is bound to a
+new one. Nothing is imported: a library that is not loaded has no objects here.
+"""
+
+import collections
+import sys
+import types
+from collections.abc import Callable
+from operator import is_
+from typing import Any, NamedTuple
+
+__all__ = ["Form", "Stuck", "cast", "form", "members", "own", "put_class", "same"]
+
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, range, slice, type(...)})
+_CODE = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+_CONSTANT = (*_ATOMS, *_CODE, tuple, frozenset)
+
+
+class Stuck(Exception):  # noqa: N818 - no error of the user's: it ends a store, and its text is told
+    """This cannot be stored, or not be put back: the cell runs every time, and says why."""
+
+
+class Form(NamedTuple):
+    """How to handle objects of one type.
+
+    Attributes:
+        take: Copies the content, one level deep.
+        put: Puts content into an object; None if that type cannot be changed in place.
+        big: Whether it is compared by digest instead of by its members' identity.
+    """
+
+    take: Callable[[Any], Any]
+    put: Callable[[Any, Any], object] | None
+    big: bool
+
+
+def form(obj: object) -> Form | None:
+    """The form of an object, None if it never changes."""
+    if type(obj) in _FORMS:
+        return _FORMS[type(obj)]
+    if isinstance(obj, type):
+        return Form(own, put_class, big=False) if obj.__module__ == "__main__" else None
+    if isinstance(obj, _CONSTANT):
+        return None
+    for base, plain in _FORMS.items():
+        if isinstance(obj, base):
+            return _with_attributes(plain) if hasattr(obj, "__dict__") else plain
+    return _of_library(obj) or (_ATTRIBUTES if _plain_attributes(obj) else _UNKNOWN)
+
+
+def _of_library(obj: object) -> Form | None:
+    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    if numpy is not None:
+        if isinstance(obj, numpy.ndarray):
+            return _ARRAY
+        if isinstance(obj, numpy.random.Generator):
+            return _GENERATOR
+    if pandas is not None and isinstance(obj, (pandas.DataFrame, pandas.Series)):
+        return _FRAME
+    return None
+
+
+def _plain_attributes(obj: object) -> bool:
+    """Whether an object is what its `__dict__` says, and nothing else."""
+    kind = type(obj)
+    return (
+        kind.__reduce_ex__ is object.__reduce_ex__
+        and kind.__reduce__ is object.__reduce__
+        and hasattr(obj, "__dict__")
+        and not any("__slots__" in vars(base) for base in kind.__mro__)
+    )
+
+
+def _refill(method: str) -> Callable[[Any, Any], object]:
+    def put(obj: Any, content: Any) -> None:
+        obj.clear()
+        getattr(obj, method)(content)
+
+    return put
+
+
+def _put_slice(obj: Any, content: Any) -> None:
+    obj[:] = content
+
+
+def _put_array(obj: Any, content: Any) -> None:
+    obj[...] = content
+
+
+def _put_attributes(obj: Any, content: Any) -> None:
+    vars(obj).clear()
+    vars(obj).update(content)
+
+
+def _with_attributes(plain: Form) -> Form:
+    """For a user's subclass of a container, which has attributes beside its items."""
+
+    def put(obj: Any, content: Any) -> None:
+        assert plain.put is not None
+        plain.put(obj, content[0])
+        _put_attributes(obj, content[1])
+
+    return Form(lambda obj: (plain.take(obj), dict(vars(obj))), put, big=False)
+
+
+def own(cls: type) -> dict[str, Any]:
+    """What a class statement put into a class, without the machinery."""
+    machinery = "_abc_impl"
+    return {
+        name: value
+        for name, value in vars(cls).items()
+        if name != machinery and not (name.startswith("__") and name.endswith("__"))
+    }
+
+
+def put_class(cls: type, content: dict[str, Any]) -> None:
+    """Give a class the attributes it had."""
+    for name in own(cls).keys() - content.keys():
+        delattr(cls, name)
+    for name, value in content.items():
+        if vars(cls).get(name) is not value:
+            setattr(cls, name, value)
+
+
+_FORMS: dict[type, Form] = {
+    list: Form(list, _put_slice, big=False),
+    dict: Form(dict, _refill("update"), big=False),
+    set: Form(set, _refill("update"), big=False),
+    collections.deque: Form(list, _refill("extend"), big=False),
+    bytearray: Form(bytes, _put_slice, big=False),
+}
+_ATTRIBUTES = Form(lambda obj: dict(vars(obj)), _put_attributes, big=False)
+_ARRAY = Form(lambda array: array.copy(), _put_array, big=True)
+_FRAME = Form(lambda frame: frame.copy(), lambda frame, copy: frame.__setstate__(copy.__getstate__()), big=True)
+_GENERATOR = Form(
+    lambda generator: generator.bit_generator.state,
+    lambda generator, state: setattr(generator.bit_generator, "state", state),
+    big=True,
+)
+_UNKNOWN = Form(lambda _: None, None, big=True)  # mutable for all we know
+
+
+def cast(obj: Any) -> Any:
+    """What of an array `put` cannot change."""
+    return (obj.shape, obj.dtype) if type(obj).__name__ == "ndarray" else None
+
+
+def members(obj: object) -> list[Any]:
+    """Objects within an object that may be mutable and can be found again by their index."""
+    if isinstance(obj, (list, tuple, collections.deque)):
+        return _mutable(list(obj))
+    if isinstance(obj, dict):
+        return _mutable(list(obj.values()))
+    how = form(obj)
+    return _mutable(list(vars(obj).values())) if how is not None and how.put is _put_attributes else []
+
+
+def _mutable(values: list[Any]) -> list[Any]:
+    return [] if _ATOMS.issuperset(map(type, values)) else values
+
+
+def same(old: Any, new: Any) -> bool:
+    """Whether taken contents hold the very same members in the same order."""
+    if type(old) is not type(new) or len(old) != len(new):
+        return False
+    if isinstance(old, list):
+        return all(map(is_, old, new))
+    if isinstance(old, dict):
+        return all(map(is_, old, new)) and all(map(is_, old.values(), new.values()))
+    if isinstance(old, set):
+        return set(map(id, old)) == set(map(id, new))
+    if isinstance(old, tuple):  # items and attributes
+        return all(map(same, old, new))
+    return bool(old == new)

@@ -1,0 +1,100 @@
+"""Names that stand inside text: in strings that a library evaluates, and in transformed magic lines."""
+
+import ast
+import re
+from collections.abc import Iterator
+from string import Formatter
+from typing import NamedTuple
+
+__all__ = ["EVALUATORS", "Magic", "assigned", "identifiers", "magic", "strings"]
+
+EVALUATORS = frozenset(
+    {"eval", "evaluate", "execute", "executemany", "executescript", "formula", "from_formula", "from_query"}
+    | {"gls", "glm", "logit", "mixedlm", "ols", "poisson", "probit", "wls", "dmatrices", "dmatrix"}
+    | {"query", "read_sql", "read_sql_query", "sql", "sql_expr"}
+)
+"""Functions and methods whose strings are looked up in the caller's names: `df.query("p > @limit")`."""
+
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_DOLLAR = re.compile(r"(?<!\$)\$([^\W\d]\w*)")
+_FLAGS = re.compile(r"^(?:\s*-\w+(?:\s+\d+(?=\s))?)+")
+_RUNS_CODE = frozenset({"time", "timeit", "prun", "capture"})
+
+
+def identifiers(text: str) -> set[str]:
+    """Everything in a text that could be a name.
+
+    >>> sorted(identifiers("price > @limit and `unit cost` < 3"))
+    ['and', 'cost', 'limit', 'price', 'unit']
+    """
+    return set(_IDENTIFIER.findall(text))
+
+
+def strings(nodes: list[ast.expr]) -> Iterator[str]:
+    """String constants anywhere within some expressions."""
+    for node in nodes:
+        for child in ast.walk(node):
+            if isinstance(child, ast.Constant) and isinstance(child.value, str):
+                yield child.value
+
+
+def assigned(body: list[ast.stmt], names: set[str]) -> Iterator[str]:
+    """String constants in what the statements assign to one of these names."""
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and node.value is not None:
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if any(isinstance(target, ast.Name) and target.id in names for target in targets):
+                    yield from strings([node.value])
+
+
+class Magic(NamedTuple):
+    """What a transformed magic or shell line reads from the namespace.
+
+    Attributes:
+        code: Python sources that it runs or interpolates.
+        text: Text in which a name may stand, as in `%%sql`; `""` if it is not of that kind.
+        reflects: Why what it reads cannot be known before it runs, or `""`.
+    """
+
+    code: list[str]
+    text: str = ""
+    reflects: str = ""
+
+
+def magic(node: ast.Call) -> Magic | None:
+    """What a call made by IPython's transformers reads; None for any other call.
+
+    >>> magic(ast.parse("get_ipython().system('echo {word} $name')").body[0].value)
+    Magic(code=['word', 'name'], text='', reflects='')
+    """
+    match node:
+        case ast.Call(
+            func=ast.Attribute(
+                value=ast.Call(func=ast.Name(id="get_ipython"), args=[]),
+                attr="run_line_magic" | "run_cell_magic" | "system" | "getoutput" as how,
+            ),
+            args=args,
+        ) if all(isinstance(arg, ast.Constant) for arg in args):
+            texts = [str(arg.value) for arg in args if isinstance(arg, ast.Constant)]
+        case _:
+            return None
+    if how in ("system", "getoutput"):
+        return Magic(_interpolated(texts[0]))
+    name, line, cell = (*texts, "", "", "")[:3]
+    if name in _RUNS_CODE:
+        code = cell if how == "run_cell_magic" else _FLAGS.sub("", line)
+        return Magic([code, *(_interpolated(line) if cell else [])])
+    return Magic(
+        _interpolated(line),
+        text=f"{line}\n{cell}" if "sql" in name.lower() else "",
+        reflects="%run -i" if name == "run" and "-i" in line.split() else "",
+    )
+
+
+def _interpolated(template: str) -> list[str]:
+    try:
+        fields = [field for _, field, *_ in Formatter().parse(template) if field]
+    except ValueError:
+        fields = []  # a lone brace: IPython leaves the line alone
+    return fields + _DOLLAR.findall(template)

@@ -1,0 +1,216 @@
+"""From `%%task` text to an attempt loop around the user's own statements.
+
+The text keeps its lines: only the header line changes. The tree then becomes
+
+    for step in <start(token)>:                 # `async for` when the body awaits
+        if step.broken is not None: raise step.leave(step.broken)
+        with step:                              # holds back an error that will be retried
+            ...the body, in the user's own frame, every node where it was...
+            <sys>.displayhook(step.keep(<last expression>))
+
+A hit yields no attempt, so the body is not entered; a retry is another turn. IPython runs the loop as it
+runs any cell, so await, `Out`, magics, `%debug` and tracebacks are what they always are. Neither transformer
+looks at the world or at the namespace: the same text may be transformed any number of times.
+"""
+
+import ast
+import inspect
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from IPython.core.inputtransformer2 import cell_magic
+
+from nbflow.notebook.names import Names, names_of
+
+__all__ = ["Cell", "Wrap", "cell_of", "cells", "mark"]
+
+_HEADER = re.compile(r"%%task(\s|$)")
+_REMEMBERED = 64  # cells that may lie between a cell's transformation and its start: nested `run_cell` only
+_LOOP = """
+for {step} in __import__("nbflow.notebook.cell", None, None, ("start",)).start({token}):
+    if {step}.broken is not None:
+        raise {step}.leave({step}.broken)
+    with {step}:
+        pass
+"""
+_PLAIN = '__import__("nbflow.notebook.cell", None, None, ("plain",)).plain({token})'
+
+_tokens = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """A `%%task` cell as its text has it.
+
+    Attributes:
+        header: What stands behind `%%task`.
+        body: The statements, as Python has parsed them.
+        code: They, compiled under no file's name.
+        flags: How they are compiled.
+        names: What they do to the namespace.
+        label: What the cell is called when its header gives no name.
+        step: The name of the loop's variable.
+    """
+
+    header: str
+    body: list[ast.stmt]
+    code: CodeType
+    flags: int
+    names: Names
+    label: str
+    step: str
+
+    @property
+    def awaits(self) -> bool:
+        """Whether the body awaits at its top level."""
+        return bool(self.code.co_flags & inspect.CO_COROUTINE)
+
+
+cells: dict[int, Cell] = {}
+"""Cells by token, between their transformation and their start."""
+
+
+def mark(lines: list[str]) -> list[str]:
+    r"""Input transformer, the last of the cleanup ones: the header becomes a line magic, nothing moves.
+
+    >>> mark(["%%task prices --retries 2\n", "x = 1\n"])
+    ["get_ipython().run_line_magic('task', 'prices --retries 2')\n", 'x = 1\n']
+    """
+    at = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
+    if at is None or not _HEADER.match(lines[at]):
+        return lines
+    rest = lines[at + 1 :]
+    inner = next((i for i, line in enumerate(rest) if line.strip()), len(rest))
+    rest = rest[:inner] + cell_magic(rest[inner:])
+    return [*lines[:at], f"get_ipython().run_line_magic('task', {lines[at][6:].strip()!r})\n", *rest]
+
+
+class Wrap:
+    """AST transformer, shaped as IPython wants it."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+
+    def visit(self, tree: ast.AST) -> ast.AST:
+        """The tree of a cell, wrapped if its first statement is the marked header."""
+        match tree:
+            case ast.Module(
+                body=[
+                    ast.Expr(
+                        value=ast.Call(
+                            func=ast.Attribute(attr="run_line_magic"),
+                            args=[ast.Constant(value="task"), ast.Constant(value=str(header))],
+                        )
+                    ) as first,
+                    *body,
+                ]
+            ):
+                return self._wrapped(header, first, body)
+        return tree
+
+    def _wrapped(self, header: str, first: ast.stmt, body: list[ast.stmt]) -> ast.Module:
+        flags = self.shell.compile.flags | (ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if self.shell.autoawait else 0)
+        try:  # by itself: a bare `break` is legal in our loop
+            code = compile(ast.Module(body, []), "<task>", "exec", flags, dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError):
+            return ast.Module(body, [])  # IPython compiles it by itself, and shows what is wrong
+        token = next(_tokens)
+        cell = Cell(header, body, code, flags, names_of(body), label_of(body), f"__task_{token}__")
+        _remember(token, cell)
+        loop = _located(_LOOP.format(step=cell.step, token=token).lstrip(), first)
+        assert isinstance(loop, ast.For)
+        if cell.awaits:
+            loop = ast.AsyncFor(**vars(loop))
+        head = [each for each in body if isinstance(each, ast.ImportFrom) and each.module == "__future__"]
+        rest = [each for each in body if each not in head]
+        if rest:
+            attempt = loop.body[1]
+            assert isinstance(attempt, ast.With)
+            checked = _Checks(cell.names.checks, cell.step).visit(ast.Module(rest, []))
+            attempt.body = self._shown(checked.body, cell.step)
+        tree = ast.fix_missing_locations(ast.Module([*head, loop], []))
+        try:
+            compile(tree, "<task>", "exec", flags, dont_inherit=True)
+        except SyntaxError:  # as many nested blocks as Python allows: no room for ours
+            return ast.Module([*head, _located(_PLAIN.format(token=token), first), *rest], [])
+        return tree
+
+    def _shown(self, body: list[ast.stmt], step: str) -> list[ast.stmt]:
+        """Expression statements that IPython would display go through the display hook in place."""
+        style = self.shell.ast_node_interactivity
+        if style == "last_expr_or_assign" and isinstance(body[-1], (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            last = body[-1]
+            target = last.targets[0] if isinstance(last, ast.Assign) else last.target
+            if isinstance(target, ast.Name):
+                name = ast.copy_location(ast.Name(target.id, ast.Load()), target)
+                body = [*body, ast.copy_location(ast.Expr(name), last)]
+        return [
+            _display(each, step)
+            if isinstance(each, ast.Expr) and (style == "all" or (each is body[-1] and style != "none"))
+            else each
+            for each in body
+        ]
+
+
+def cell_of(token: int) -> Cell:
+    """The cell that a loop was made for."""
+    return cells[token]
+
+
+def label_of(body: list[ast.stmt]) -> str:
+    """The first name assigned, else the first one defined, else the first line of code.
+
+    >>> label_of(ast.parse("import os; names = os.listdir()").body), label_of(ast.parse("print( 1 )").body)
+    ('names', 'print(1)')
+    """
+    for each in body:
+        targets = each.targets if isinstance(each, ast.Assign) else [getattr(each, "target", None)]
+        for node in (child for target in targets if target for child in ast.walk(target)):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                return node.id
+    for each in body:
+        if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            return each.name
+    line = ast.unparse(body[0]).splitlines()[0] if body else "empty"
+    return line if len(line) <= 40 else line[:39] + "…"
+
+
+class _Checks(ast.NodeTransformer):
+    """Puts `<step>.touch(names)` before each statement whose reads are decided at run time."""
+
+    def __init__(self, checks: Mapping[ast.stmt, frozenset[str]], step: str) -> None:
+        self.checks, self.step = checks, step
+
+    def generic_visit(self, node: ast.AST) -> Any:
+        super().generic_visit(node)
+        if isinstance(node, ast.stmt) and (names := self.checks.get(node)):
+            return [_located(f"{self.step}.touch{(*sorted(names),)!r}", node), node]
+        return node
+
+
+def _display(statement: ast.Expr, step: str) -> ast.stmt:
+    shown = _located(f'__import__("sys").displayhook({step}.keep(None))', statement)
+    assert isinstance(shown, ast.Expr)
+    assert isinstance(shown.value, ast.Call)
+    kept = shown.value.args[0]
+    assert isinstance(kept, ast.Call)
+    kept.args = [statement.value]
+    return shown
+
+
+def _located(source: str, at: ast.AST) -> ast.stmt:
+    """A statement of ours, standing where one of the user's stands."""
+    (statement,) = ast.parse(source).body
+    for node in ast.walk(statement):
+        ast.copy_location(node, at)
+    return statement
+
+
+def _remember(token: int, cell: Cell) -> None:
+    cells[token] = cell
+    while len(cells) > _REMEMBERED:
+        del cells[next(iter(cells))]

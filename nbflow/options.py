@@ -1,0 +1,170 @@
+"""The options of a task, spelled once.
+
+`@task`, `with_options`, the flags of `%%task`, `configure` and the documentation all derive from the
+fields of `TaskOptions`. A field's metadata holds what the flag needs: `flag` its spelling, `parse` how
+its text becomes a value (None: the flag takes no value and means `value`), `help` one line for people.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from typing import Any, Self
+
+from nbflow.durations import Duration, seconds
+from nbflow.errors import ConfigurationError
+
+__all__ = ["Delay", "Errors", "TaskOptions", "parse_delay", "parse_names"]
+
+Delay = Duration | Sequence[Duration] | Callable[..., Any]
+"""A duration, one for each retry (the last one repeats), `exponential_backoff(...)`, or a tenacity wait."""
+
+Errors = type[Exception] | str | tuple[type[Exception] | str, ...]
+"""Exception classes, or their names (`"requests.Timeout"`, `"Timeout"`), so that nothing is imported for them."""
+
+
+def parse_count(text: str) -> int:
+    """A whole number, from a flag."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is not a whole number") from None
+
+
+def parse_factor(text: str) -> float:
+    """A plain number, from a flag."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is not a number") from None
+
+
+def parse_delay(text: str) -> Delay:
+    """`2`, `1,5,30`, `90s`, or `exp:1..60`: doubling from 1 s up to 60 s.
+
+    >>> parse_delay("1,5,30"), parse_delay("2m")
+    ([1.0, 5.0, 30.0], 120.0)
+    """
+    if not text.startswith("exp:"):
+        delays = [seconds(part, "retry_delay_seconds") for part in text.split(",")]
+        return delays if len(delays) > 1 else delays[0]
+    first, dots, last = text[4:].partition("..")
+    if not dots:
+        raise ConfigurationError(f"{text!r} is not a delay: write exp:FIRST..LAST, such as exp:1..60")
+    from tenacity import wait_exponential  # noqa: PLC0415 - 30 ms that only retrying cells pay
+
+    low, high = seconds(first, "retry_delay_seconds"), seconds(last, "retry_delay_seconds")
+    return wait_exponential(multiplier=low, max=high)
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Comma-separated names, from a flag."""
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+
+
+def _option(
+    default: Any, flag: str = "", parse: Callable[[str], Any] | None = None, help: str = "", **more: Any
+) -> Any:
+    return field(default=default, metadata={"flag": flag, "parse": parse, "help": help, **more})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """How a step is named, cached, retried and bounded. Checked when it is made.
+
+    Attributes:
+        name: What the step is called in panels and listings; by default the function's name. Not part of the key.
+        description: One line for listings; by default the first line of the docstring.
+        version: Part of the key: another version runs again.
+        retries: Further attempts after a failure, so `retries=3` is up to 4 attempts.
+        retry_delay_seconds: Before each retry: a duration, a list of them whose last one repeats,
+            `exponential_backoff(...)`, or a wait object of tenacity.
+        retry_jitter_factor: Spreads each delay d over up to d * (1 + factor) with mean d, after any cap.
+        retry_on: Only these errors are retried: classes, or names of classes; by default every `Exception`.
+        give_up_on: These errors are never retried, whatever `retry_on` says.
+        timeout_seconds: For one attempt.
+        deadline_seconds: For all attempts and the waits between them.
+        persist_result: True keeps every result, False none; None keeps what pure work returned (the README tells).
+        cache_expiration: A result older than this is computed again; the reader's value counts. Implies keeping.
+        refresh_cache: True runs again and replaces what was kept.
+        ignore: Parameters that are left out of the key.
+        log_prints: Lines that the step prints become log lines of the step.
+
+    Raises:
+        ConfigurationError: An option cannot be meant as it was written.
+    """
+
+    name: str | None = None
+    description: str | None = None
+    version: str | None = None
+    retries: int = _option(0, "--retries", parse_count, "further attempts after a failure")
+    retry_delay_seconds: Delay = _option(
+        0.0, "--retry-delay", parse_delay, "wait before a retry: 2, 1,5,30 or exp:1..60", metavar="SPEC"
+    )
+    retry_jitter_factor: float | None = _option(
+        None, "--jitter", parse_factor, "spread each delay d over up to d * (1 + F)", metavar="F"
+    )
+    retry_on: Errors | None = _option(None, "--retry-on", parse_names, "retry only these errors", metavar="NAMES")
+    give_up_on: Errors | None = _option(None, "--give-up-on", parse_names, "never retry these errors", metavar="NAMES")
+    timeout_seconds: Duration | None = _option(None, "--timeout", seconds, "for one attempt", metavar="DUR")
+    deadline_seconds: Duration | None = _option(
+        None, "--deadline", seconds, "for all attempts and waits", metavar="DUR"
+    )
+    persist_result: bool | None = _option(None, "--no-cache", None, "neither look a result up nor keep it", value=False)
+    cache_expiration: Duration | None = _option(
+        None, "--expires", seconds, "run again when the result is older", metavar="DUR"
+    )
+    refresh_cache: bool | None = _option(None, "--refresh", None, "run again and replace the result", value=True)
+    ignore: Iterable[str] = ()
+    log_prints: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
+            raise ConfigurationError(f"retries={self.retries!r}: give a whole number, 0 or more")
+        factor = self.retry_jitter_factor
+        if factor is not None and not (isinstance(factor, (int, float)) and 0 <= factor < math.inf):
+            raise ConfigurationError(f"retry_jitter_factor={factor!r}: give a number, 0 or more")
+        for name in ("timeout_seconds", "deadline_seconds", "cache_expiration"):
+            value = getattr(self, name)
+            if value is not None and seconds(value, name) == 0 and name != "cache_expiration":
+                raise ConfigurationError(f"{name}={value!r}: give more than nothing, or None for no limit")
+        self._check_delay()
+        for name in ("retry_on", "give_up_on"):
+            _check_errors(name, getattr(self, name))
+        if isinstance(self.ignore, str):
+            raise ConfigurationError(f"ignore={self.ignore!r}: give a list of parameter names")
+        object.__setattr__(self, "ignore", frozenset(self.ignore))
+
+    def _check_delay(self) -> None:
+        delay = self.retry_delay_seconds
+        if callable(delay):
+            return
+        for each in delay if isinstance(delay, (list, tuple)) else [delay]:
+            seconds(each, "retry_delay_seconds")
+
+    def but(self, **changes: Any) -> Self:
+        """The same options with some of them changed.
+
+        Raises:
+            ConfigurationError: There is no such option; the nearest one is named.
+        """
+        for name in changes:
+            check_name(name)
+        return replace(self, **changes)
+
+
+def check_name(name: str) -> None:
+    """Refuse an option that there is not, and name the nearest one."""
+    known = [each.name for each in fields(TaskOptions)]
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        raise ConfigurationError(f"there is no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+def _check_errors(name: str, errors: Errors | None) -> None:
+    if errors is None:
+        return
+    for each in errors if isinstance(errors, tuple) else (errors,):
+        if not isinstance(each, str) and not (isinstance(each, type) and issubclass(each, Exception)):
+            raise ConfigurationError(f"{name}={each!r}: give subclasses of Exception, or their names")

@@ -1,0 +1,112 @@
+"""What all steps of this process share: the clock, the bus, the store, the settings.
+
+There is one session; it starts nothing and opens nothing until a step needs it.
+"""
+
+import os
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nbflow.clock import Clock
+from nbflow.errors import ConfigurationError, StoreError
+from nbflow.events import Bus, Event
+from nbflow.logs import warn
+from nbflow.store import Store, open_store
+
+__all__ = ["Session", "Settings", "configure", "session"]
+
+_OFF = frozenset({"0", "off", "false", "no"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `configure` sets for this process; None leaves it to the environment and pyproject.toml.
+
+    Attributes:
+        store: Folder of the store, or a `Store`.
+        cache: False neither looks results up nor keeps them, as `NBFLOW_CACHE=off` does.
+        strict: True raises `UnkeyableError` where a step would otherwise run uncached, as `NBFLOW_STRICT=1` does.
+        panel: `auto`, `widget`, `html`, `text` or `off`, as `NBFLOW_PANEL`.
+    """
+
+    store: "str | os.PathLike[str] | Store | None" = None
+    cache: bool | None = None
+    strict: bool | None = None
+    panel: str | None = None
+
+
+class Session:
+    """Clock, bus, store and settings of a process."""
+
+    def __init__(self, clock: Clock | None = None, environ: Mapping[str, str] = os.environ) -> None:
+        self.clock = clock or Clock()
+        self.recent: deque[Event] = deque(maxlen=50_000)
+        """The latest events, for a panel that is opened later."""
+        self.bus = Bus(self.recent.append, warn=warn)
+        self._environ = environ
+        self._store: Store | None = None
+        self.settings = Settings()
+
+    @property
+    def settings(self) -> Settings:
+        """What was configured."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._settings = settings
+        caching = settings.cache
+        self.caching = self._environ.get("NBFLOW_CACHE", "").lower() not in _OFF if caching is None else caching
+        strict = settings.strict
+        self.strict = self._environ.get("NBFLOW_STRICT", "0").lower() not in {*_OFF, ""} if strict is None else strict
+        self.panel = settings.panel or self._environ.get("NBFLOW_PANEL", "auto")
+        self._store = None
+
+    @property
+    def store(self) -> Store:
+        """The store of this session, found when first asked for and then fixed.
+
+        Raises:
+            StoreError: There is no folder that could be one.
+        """
+        if self._store is None:
+            place = self.settings.store
+            self._store = place if isinstance(place, Store) else open_store(place)
+        return self._store
+
+    def store_or_none(self) -> Store | None:
+        """The store, or None after one warning: a step then runs uncached."""
+        try:
+            return self.store
+        except StoreError as error:
+            warn(f"results are not kept: {error}")
+            return None
+
+
+session = Session()
+
+
+def configure(**changes: Any) -> Settings:
+    """Change settings of this process: `store`, `cache`, `strict`, `panel`. Returns what then holds.
+
+    >>> configure(strict=False).strict
+    False
+
+    Raises:
+        ConfigurationError: There is no such setting, or it cannot have this value.
+    """
+    known = Settings.__dataclass_fields__
+    for name in changes:
+        if name not in known:
+            raise ConfigurationError(f"there is no setting {name!r}: there are {', '.join(known)}")
+    if changes.get("panel") not in {None, "auto", "widget", "html", "text", "off"}:
+        raise ConfigurationError(f"panel={changes['panel']!r}: give auto, widget, html, text or off")
+    if changes.get("store") is not None and not isinstance(changes["store"], (str, os.PathLike, Store)):
+        raise ConfigurationError(f"store={changes['store']!r}: give the path of a folder, or a Store")
+    if isinstance(changes.get("store"), (str, os.PathLike)):
+        changes["store"] = Path(changes["store"]).expanduser().absolute()
+    session.settings = replace(session.settings, **changes)
+    return session.settings

@@ -1,0 +1,128 @@
+"""A step's place in the store: one key, looked up, claimed, filled.
+
+A function's slot and a cell's slot differ in how values are written and which facts they verify.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from nbflow import world
+from nbflow.clock import Clock
+from nbflow.errors import StoreError
+from nbflow.logs import warn
+from nbflow.step.commands import Claim, Load, Look, Save, Seen
+from nbflow.store import Draft, Store
+from nbflow.trace import Fact, Traits
+
+__all__ = ["NO_ENTRY", "Slot"]
+
+NO_ENTRY = "no entry for this code and these inputs"
+"""What a look lacks where the key is unknown: comparing with other entries tells more."""
+
+
+class Slot:
+    """One key in one store, for one step.
+
+    Args:
+        store: Where entries are.
+        key: The lookup key.
+        task: The step's label, under which its entry is listed.
+        clock: Says when an entry was made.
+    """
+
+    def __init__(self, store: Store, key: str, task: str, clock: Clock) -> None:
+        self.store, self.key, self.task, self.clock = store, key, task, clock
+        self.traits: Traits = {}
+        self.facts: tuple[Fact, ...] = ()
+        self._claimed = False
+
+    serializer: Any = None
+    """How values become bytes; None is the store's own way."""
+
+    def broken(self, fact: Fact) -> str | None:
+        """Why a fact no longer holds, None if it does."""
+        return world.broken(fact)
+
+    def check(self) -> None:
+        """Raise an `UnfitError` where the run showed that its result must not be kept."""
+
+    def seen(self) -> Seen:
+        """The newest entry whose facts all hold, or why there is none. Never raises.
+
+        The facts of an entry that is used are facts of the steps around this one as well.
+        """
+        try:
+            found = self.store.find(self.key)
+        except StoreError as error:
+            warn(str(error))
+            return Seen("the store could not be read")
+        lack = ""
+        for entry in found:
+            why = next(filter(None, map(self.broken, entry.facts)), None)
+            if why is None:
+                world.adopt(entry.facts)
+                return Seen("", entry, entry.created, entry.cost, entry.size)
+            lack = lack or why
+        return Seen(lack or NO_ENTRY)
+
+    def try_claim(self, *, wait: bool = False) -> bool:
+        """Whether the key is this step's now. Without locks everyone goes on: running twice is safe."""
+        try:
+            self._claimed = self.store.claim(self.key, self, wait=wait)
+        except StoreError as error:
+            warn(str(error))
+            return True
+        return self._claimed
+
+    def when_free(self, callback: Callable[[], object]) -> None:
+        """Call back when the key may be claimable."""
+        self.store.when_free(self.key, callback)
+
+    def release(self) -> None:
+        """Let go of the key: others who wait for it go on."""
+        if self._claimed:
+            self._claimed = False
+            self.store.release(self.key, self)
+
+    # Commands of a plan
+
+    def look(self, _: Look) -> Seen:
+        """Look once more, behind the lock."""
+        return self.seen()
+
+    def load(self, command: Load) -> Any:
+        """The value of an entry."""
+        return self.store.load(command.entry, self.serializer)
+
+    def claim(self, _: Claim) -> None:
+        """Wait in this thread until the key is this step's."""
+        self.try_claim(wait=True)
+
+    async def aclaim(self, _: Claim) -> None:
+        """Wait until the key is this step's, while other tasks of the loop go on."""
+        loop = asyncio.get_running_loop()
+        while not self.try_claim():
+            free = asyncio.Event()
+            self.when_free(lambda free=free: loop.call_soon_threadsafe(free.set))  # type: ignore[misc]
+            await free.wait()
+
+    def save(self, command: Save) -> int:
+        """Keep a result: bytes stored. What cannot be kept is told once."""
+        try:
+            self.check()
+            return self.store.save(
+                Draft(
+                    key=self.key,
+                    tag=self.task,
+                    value=command.outcome.value,
+                    cost=command.cost,
+                    facts=self.facts,
+                    traits=self.traits,
+                    created=self.clock.time(),
+                    serializer=self.serializer,
+                )
+            )
+        except StoreError as error:
+            warn(f"{self.task}: the result is not kept: {error}")
+            raise

@@ -1,0 +1,1 @@
+"""The pure core of a step: what it asks for, what it decides, what it is called."""

@@ -1,0 +1,167 @@
+"""One step, from its first miss to its outcome, as a generator: no clock, no disk, no thread, no sleep.
+
+A driver performs the commands it yields and sends the answers in. Calls, coroutines, pools and cells
+have different drivers and this one plan. A hit on the first look never gets here: whoever enters a step
+looks and asks `judge`, and the plan, which looks once more behind the lock, asks the same `judge`.
+"""
+
+import traceback
+from collections.abc import Generator
+from typing import Any
+
+from nbflow import events
+from nbflow.durations import spell
+from nbflow.errors import DamagedError, StepTimeout, StoreError
+from nbflow.step.commands import Call, Claim, Command, Draw, Err, Load, Look, Now, Ok, Outcome, Save, Seen, Sleep, Tell
+from nbflow.step.policy import Policy
+from nbflow.step.retry import backoff
+
+__all__ = ["Plan", "judge", "plan", "reason"]
+
+Plan = Generator[Command, Any, Outcome]
+Part = Generator[Command, Any, Any]
+
+
+def judge(step: int, seen: Seen, now: float, policy: Policy, traits: Any = None) -> events.Hit | events.Missed:
+    """The reader's verdict on what a look found.
+
+    An entry from the future (a clock set back) is as old as one of now.
+    """
+    if policy.refresh:
+        return events.Missed(step, now, "refresh asked", traits)
+    if seen.lack:
+        return events.Missed(step, now, seen.lack, traits)
+    age = max(0.0, now - seen.created)
+    if policy.max_age is not None and age >= policy.max_age:
+        return events.Missed(step, now, f"expired: {spell(age)} old, {spell(policy.max_age)} allowed", traits)
+    return events.Hit(step, now, age, seen.cost, seen.size)
+
+
+def plan(step: int, policy: Policy, *, keyed: bool) -> Plan:
+    """From a miss to an outcome.
+
+    Args:
+        step: The number that its events carry.
+        policy: How it is kept, retried and bounded.
+        keyed: Whether it has a key; without one nothing is looked up, claimed or saved.
+    """
+    try:
+        if keyed:
+            outcome = yield from _behind_the_lock(step, policy)
+            if outcome is not None:
+                return outcome
+        outcome, cost = yield from _attempts(step, policy)
+        now, _ = yield Now()
+        if type(outcome) is Err:
+            yield Tell(_ending(step, now, outcome.error))
+            return outcome
+        size = (yield from _save(step, policy, outcome, cost)) if keyed else 0
+        yield Tell(events.Completed(step, now, cost, size))
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # an interrupt, a cancellation, an exit: told, never retried, passed on
+        now, _ = yield Now()
+        yield Tell(_ending(step, now, error))
+        raise
+    return outcome
+
+
+def _behind_the_lock(step: int, policy: Policy) -> Part:
+    """Wait until this step alone may run its key; someone may have stored the value meanwhile."""
+    yield Claim()
+    seen: Seen = yield Look()
+    now, _ = yield Now()
+    verdict = judge(step, seen, now, policy)
+    if type(verdict) is events.Missed:
+        return None
+    try:
+        value = yield Load(seen.entry)
+    except DamagedError:
+        return None
+    yield Tell(verdict)
+    return Ok(value)
+
+
+def _attempts(step: int, policy: Policy) -> Part:
+    """Call until it works or the policy gives up; the outcome and the seconds that its last attempt ran."""
+    _, began = yield Now()
+    attempt = 0
+    while True:
+        attempt += 1
+        now, start = yield Now()
+        yield Tell(events.Started(step, now, attempt, policy.attempts))
+        outcome: Outcome = yield Call(attempt, _limit(policy, start - began))
+        now, end = yield Now()
+        if type(outcome) is Ok:
+            return outcome, end - start
+        elapsed = end - began
+        wait = backoff(policy, attempt, outcome.error, elapsed, (yield Draw()) if policy.jitter else 0.0)
+        if wait is None:
+            if attempt > 1:
+                outcome.error.add_note(f"nbflow: {attempt} attempts in {spell(elapsed)}")
+            return outcome, end - start
+        yield Tell(events.Waiting(step, now, attempt, wait, reason(outcome.error)))
+        yield Sleep(wait)
+
+
+def _limit(policy: Policy, elapsed: float) -> float | None:
+    """Seconds that the next attempt may take."""
+    if policy.deadline is None:
+        return policy.timeout
+    left = max(policy.deadline - elapsed, 0.001)
+    return left if policy.timeout is None else min(left, policy.timeout)
+
+
+def _save(step: int, policy: Policy, outcome: Ok, cost: float) -> Part:
+    """Bytes stored. Whatever goes wrong costs the entry, never the result."""
+    why = _unfit(policy, outcome)
+    if not why:
+        try:
+            size: int = yield Save(outcome, cost)
+        except StoreError as error:
+            why = str(error)
+        else:
+            return size
+    now, _ = yield Now()
+    yield Tell(events.Unsaved(step, now, why))
+    return 0
+
+
+def _unfit(policy: Policy, outcome: Ok) -> str:
+    """Why a result is not kept that nobody asked to keep, `""` if it is.
+
+    Such a step ran for its effects or for fresh data: to skip it next time would be wrong.
+    """
+    if policy.keep == "always":
+        return ""
+    if outcome.touched:
+        return f"{', '.join(sorted(outcome.touched))}; give cache_expiration= or persist_result=True"
+    return "it returned None; give persist_result=True" if outcome.value is None else ""
+
+
+def _ending(step: int, now: float, error: BaseException) -> events.Event:
+    """The event that tells how a step ended without a value."""
+    if isinstance(error, StepTimeout):
+        return events.TimedOut(step, now, reason(error), _trace(error))
+    if isinstance(error, Exception):
+        return events.Failed(step, now, reason(error), _trace(error))
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError":
+        return events.Cancelled(step, now, reason(error))
+    return events.Crashed(step, now, reason(error), _trace(error))
+
+
+def reason(error: BaseException) -> str:
+    """An error in one line: its class and the first line of what it says."""
+    try:
+        first = next(iter(str(error).splitlines()), "")
+    except Exception:  # noqa: BLE001 - an error whose text raises is still an error to tell
+        first = "(its text cannot be shown)"
+    return (f"{type(error).__name__}: {first}" if first else type(error).__name__)[:500]
+
+
+def _trace(error: BaseException) -> str:
+    """The last part of its traceback, at most 8 KB."""
+    try:
+        return "".join(traceback.format_exception(error))[-8192:]
+    except Exception:  # noqa: BLE001 - as above
+        return reason(error)

@@ -1,0 +1,367 @@
+"""`@task`: a function whose results are kept, and whose failures are retried.
+
+`Task.enter` is the only way into a step, for a call, a submit, a map, a coroutine: straight code up to the
+verdict on the first look, then either the value or a plan to perform. So a hit runs through no generator,
+and nothing can drift: the plan's own look, behind the lock, asks the same `judge`.
+"""
+
+import copy
+import inspect
+from collections.abc import Callable, Sized
+from functools import partial, update_wrapper
+from hashlib import blake2b
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+
+from nbflow.engine import arun, run, value_of
+from nbflow.errors import ConfigurationError, DamagedError, UnfitError, UnkeyableError
+from nbflow.events import Began, Hit, NotReady, Queued
+from nbflow.explanation import Explanation, explained
+from nbflow.futures import Future, FutureList, futures_in, resolve_futures_to_results
+from nbflow.jobs import Job, settle, start_async, when_done
+from nbflow.keys import canonical, content, reach, short
+from nbflow.keys.binder import binder
+from nbflow.logs import current_step, warn
+from nbflow.mapping import items
+from nbflow.options import TaskOptions
+from nbflow.session import session
+from nbflow.slot import Slot
+from nbflow.step.commands import Err, Ok, Outcome, Seen
+from nbflow.step.plan import Plan, judge, plan, reason
+from nbflow.step.policy import policy_of
+from nbflow.store import Store
+from nbflow.task_runners import ThreadPoolTaskRunner
+from nbflow.trace import Trait, Traits
+from nbflow.work import Work, next_step
+
+__all__ = ["Task", "task"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Spelled = ParamSpec("Spelled")
+
+_SCHEMA = b"nbflow-1"
+_GONE = (KeyError, ValueError, AttributeError)
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+_pool = ThreadPoolTaskRunner()
+
+
+class Task(Generic[P, R]):
+    """A function with its options. Made by `@task`; called as the function is.
+
+    Attributes:
+        fn: The bare function: no store, no retries, no events.
+        options: How it is kept and retried.
+        name: Its label in panels and listings.
+    """
+
+    __nbflow_task__ = True
+
+    def __init__(self, fn: Callable[P, R], options: TaskOptions) -> None:
+        if not callable(fn):
+            raise ConfigurationError(f"@task stands above a function, not above a {type(fn).__name__}")
+        if isinstance(fn, (staticmethod, classmethod)):
+            fn = fn.__func__
+        update_wrapper(self, fn)
+        self.fn, self.options, self.policy = fn, options, policy_of(options)
+        self.name = options.name or getattr(fn, "__name__", type(fn).__name__)
+        self.isasync = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004 - its kind is asked for
+        self._self: tuple[Any, ...] = ()
+        self._unchanged: Callable[[], bool] = _never
+        self._check_parameters()
+
+    def _check_parameters(self) -> None:
+        try:
+            names = set(inspect.signature(self.fn).parameters)
+        except (TypeError, ValueError):
+            return
+        for name in names & {"return_state", "wait_for"}:
+            raise ConfigurationError(
+                f"{self.name}() has a parameter {name!r}, which is a name of nbflow's own: rename it"
+            )
+        unknown = sorted(cast("frozenset[str]", self.options.ignore) - names)
+        if unknown:
+            raise ConfigurationError(f"ignore names {unknown[0]!r}, which is no parameter of {self.name}()")
+
+    def __repr__(self) -> str:
+        """`<Task fetch>`."""
+        return f"<Task {self.name}>"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> "Task[..., R]":
+        """A method: its object is the first argument, and so part of the key."""
+        if instance is None:
+            return self
+        bound = copy.copy(self)
+        bound._self = (instance,)  # noqa: SLF001 - it is one of us
+        return bound
+
+    def with_options(self, **changes: Any) -> "Task[P, R]":
+        """The same function with some options changed; those not named stay.
+
+        Raises:
+            ConfigurationError: There is no such option, or it cannot have this value.
+        """
+        changed = Task(self.fn, self.options.but(**changes))
+        changed._self = self._self
+        return changed
+
+    # Into a step
+
+    def _identify(self) -> None:
+        """Walk again what the function reaches: on the first call, and after something was bound anew."""
+        self._bind = binder(self.fn)
+        names: tuple[str, ...] = self._bind.names
+        self._kept = [i for i, name in enumerate(names) if name not in cast("frozenset[str]", self.options.ignore)]
+        self.parameters = tuple(names[i] for i in self._kept)
+        self._all = len(self._kept) == len(names)
+        self._reached = reach(self.fn)
+        self._base = blake2b(_SCHEMA + self._reached.code + canonical((self.options.version,)), digest_size=16)
+        self._unchanged = self._reached.unchanged
+
+    def _values(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """The arguments that count, in the order of the parameters."""
+        try:
+            same = self._unchanged()
+        except _GONE:
+            same = False
+        if not same:
+            self._identify()
+        values = self._bind(*args, **kwargs)
+        return values if self._all else tuple([values[i] for i in self._kept])
+
+    def _key(self, values: tuple[Any, ...]) -> str:
+        digest = self._base.copy()
+        live = self._reached.live
+        digest.update(canonical(values if live is None else live() + values))
+        return digest.hexdigest()
+
+    def enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Outcome | None, Plan | None, Work | None]:
+        """Begin a step: its outcome if there is a fresh entry, else a plan and the hands to perform it."""
+        time, tell, policy = session.clock.time, session.bus.tell, self.policy
+        values = self._values(args, kwargs)
+        step = next_step()
+        tell(Began(step, time(), self.name, _brief(values), current_step.get()))
+        slot = self._slot(values)
+        if slot is not None:
+            seen = Seen("") if policy.refresh else slot.seen()
+            verdict = judge(step, seen, time(), policy)
+            if type(verdict) is Hit:
+                try:
+                    value = slot.store.load(seen.entry)
+                except DamagedError:
+                    verdict = judge(step, Seen("the entry was damaged"), time(), policy)
+                else:
+                    tell(verdict)
+                    return Ok(value), None, None
+            slot.traits = self.traits(values)
+            tell(verdict._replace(traits=slot.traits))
+        body = partial(self.fn, *args, **kwargs)
+        work = Work(step, body, slot, session.clock, session.bus, log_prints=self.options.log_prints)
+        return None, plan(step, policy, keyed=slot is not None), work
+
+    def _slot(self, values: tuple[Any, ...]) -> "_TaskSlot | None":
+        """The step's place in the store; None where it runs uncached."""
+        if self.policy.keep == "never" or not session.caching:
+            return None
+        store = session.store_or_none()
+        if store is None:
+            return None
+        try:
+            return _TaskSlot(store, self._key(values), self, values)
+        except UnkeyableError as error:
+            error = self._named(values, error)
+            if session.strict:
+                raise error from None
+            warn(f"{self.name}() runs uncached: {error}")
+            return None
+
+    def _named(self, values: tuple[Any, ...], error: UnkeyableError) -> UnkeyableError:
+        """The same error, with the parameter that it is about."""
+        for name, value in zip(self.parameters, values, strict=True):
+            try:
+                content(value)
+            except UnkeyableError as found:
+                return UnkeyableError(f"argument {name!r}: {found}")
+        return error
+
+    def traits(self, values: tuple[Any, ...]) -> Traits:
+        """What the key is made of, part by part: `explain` compares it with other entries."""
+        traits: Traits = dict(self._reached.traits)
+        live = self._reached.live
+        if live is not None:
+            traits |= {
+                n: Trait(content(v).hex(), short(v)) for n, v in zip(self._reached.live_names, live(), strict=True)
+            }
+        if self.options.version is not None:
+            traits["version"] = Trait(content(self.options.version).hex(), self.options.version)
+        return traits | {
+            f"input {n}": Trait(content(v).hex(), short(v)) for n, v in zip(self.parameters, values, strict=True)
+        }
+
+    # Calls
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run, or restore. An `async def` task returns an awaitable."""
+        if self._self or _holds_futures(args, kwargs):
+            args, kwargs = resolve_futures_to_results((self._self + args, kwargs))
+        if self.isasync:
+            return cast("R", self._await(args, kwargs))
+        outcome, steps, work = self.enter(args, kwargs)
+        if outcome is None:
+            assert steps is not None and work is not None
+            try:
+                outcome = run(steps, work.hands())
+            finally:
+                work.close()
+        return cast("R", value_of(outcome))
+
+    async def _await(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        outcome, steps, work = self.enter(args, kwargs)
+        if outcome is None:
+            assert steps is not None and work is not None
+            try:
+                outcome = await arun(steps, work.hands(*work.awaited()), work.awaited())
+            finally:
+                work.close()
+        return value_of(outcome)
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[R]:
+        """Run on a worker; returns at once. Futures among the arguments are waited for, and passed as their values."""
+        args = self._self + args
+        future: Future[R] = Future(self.name, _brief((*args, *kwargs.values())))
+        upstream = futures_in((args, kwargs))
+        if not upstream:
+            self._start(future, args, kwargs)
+        else:
+            when_done(upstream, lambda: self._start_after(future, args, kwargs))
+        return future
+
+    def _start(self, future: Future[R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        begin = partial(self.enter, args, kwargs)
+        if self.isasync:
+            start_async(future, begin)
+        else:
+            Job(future, _pool, begin).start()
+
+    def _start_after(self, future: Future[R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            args, kwargs = resolve_futures_to_results((args, kwargs))
+        except Exception as error:  # noqa: BLE001 - an upstream failure is this step's outcome
+            step, now = next_step(), session.clock.time()
+            session.bus.tell(Queued(step, now, self.name, future.arguments, current_step.get()))
+            session.bus.tell(NotReady(step, now, reason(error)))
+            settle(future, Err(error))
+        else:
+            self._start(future, args, kwargs)
+
+    def map(self, *args: Any, **kwargs: Any) -> FutureList[R]:
+        """Submit one step for each item of the arguments, which go in step; `unmapped(x)` and scalars go to all.
+
+        Raises:
+            ValueError: The arguments are of different lengths, or none of them can be mapped over.
+        """
+        return FutureList(
+            [self.submit(*each_args, **each_kwargs) for each_args, each_kwargs in items(self.name, args, kwargs)]
+        )
+
+    # Questions
+
+    def is_cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Whether a call with these arguments would be a hit now."""
+        return self.explain(*args, **kwargs).hit
+
+    def explain(self, *args: P.args, **kwargs: P.kwargs) -> "Explanation":
+        """What a call with these arguments would do, and why; runs nothing."""
+        values = self._values(self._self + args, kwargs)
+        slot = self._slot(values)
+        if slot is None:
+            return Explanation(self.name, hit=False, why="not cached", differences=())
+        slot.traits = self.traits(values)
+        return explained(slot, self.policy)
+
+    def forget(self, *args: P.args, **kwargs: P.kwargs) -> int:
+        """Drop what is kept for a call with these arguments; how many entries there were."""
+        slot = self._slot(self._values(self._self + args, kwargs))
+        return 0 if slot is None else slot.store.forget(slot.key)
+
+    def clear(self) -> int:
+        """Drop everything that is kept under this task's name; how many entries there were."""
+        return session.store.clear(self.name)
+
+
+class _TaskSlot(Slot):
+    """A function's slot: its result is not kept where it changed its arguments in place."""
+
+    def __init__(self, store: Store, key: str, owner: Task[Any, Any], values: tuple[Any, ...]) -> None:
+        super().__init__(store, key, owner.name, session.clock)
+        self._names, self._values = owner.parameters, values
+
+    def check(self) -> None:
+        """Digest the arguments again: they must be as they were before the run."""
+        if _ATOMS.issuperset(map(type, self._values)):
+            return
+        for name, value in zip(self._names, self._values, strict=True):
+            if type(value) not in _ATOMS and content(value).hex() != self.traits[f"input {name}"].digest:
+                raise UnfitError(
+                    f"it changes its argument {name!r} in place; return a changed copy, or give ignore=[{name!r}]"
+                )
+
+
+def _never() -> bool:
+    return False
+
+
+def _brief(values: tuple[Any, ...]) -> tuple[object, ...]:
+    """Short forms for panels: no value is held, and no text of the user's is run."""
+    return tuple([v if type(v) in _SMALL else repr(v)[:60] if type(v) is str else _kind(v) for v in values])
+
+
+_SMALL = frozenset({type(None), bool, int, float})
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return f"{name}[{len(value)}]" if isinstance(value, Sized) and type(value).__module__ == "builtins" else name
+
+
+def _holds_futures(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    if _ATOMS.issuperset(map(type, args)) and _ATOMS.issuperset(map(type, kwargs.values())):
+        return False
+    return bool(futures_in((args, kwargs)))
+
+
+class _Decorator(Protocol[Spelled]):
+    """`@task` and `@task(...)`, whose keywords are the fields of `TaskOptions`."""
+
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, *args: Spelled.args, **options: Spelled.kwargs) -> "_Wraps": ...
+
+
+class _Wraps(Protocol):
+    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+
+
+def _spelled_by(_: Callable[Spelled, TaskOptions]) -> Callable[[Callable[..., Any]], _Decorator[Spelled]]:
+    """Give a decorator the keywords of the options, for type checkers and for `help`."""
+
+    def wrap(decorator: Callable[..., Any]) -> _Decorator[Spelled]:
+        fn = inspect.Parameter("fn", inspect.Parameter.POSITIONAL_ONLY, default=None)
+        keywords = list(inspect.signature(TaskOptions).parameters.values())
+        decorator.__signature__ = inspect.Signature([fn, *keywords])  # type: ignore[attr-defined]
+        decorator.__doc__ = f"{decorator.__doc__}\n\n{inspect.getdoc(TaskOptions)}"
+        return cast("_Decorator[Spelled]", decorator)
+
+    return wrap
+
+
+@_spelled_by(TaskOptions)
+def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a task of a function: its results are kept on disk, its failures retried.
+
+    Use it bare (`@task`) or with options (`@task(retries=3, cache_expiration="1d")`).
+    """
+    if fn is None:
+        made = TaskOptions().but(**options)
+        return lambda fn: Task(fn, made)
+    return Task(fn, TaskOptions())

@@ -1,0 +1,242 @@
+"""What a panel says, in words: lines and a headline as values.
+
+All renderings, static, plain and live, lay out these same words, so that they cannot disagree.
+"""
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Final, NamedTuple
+
+from nbflow.durations import ago, spell
+from nbflow.step.states import ACTIVE, FAILURES, State
+from nbflow.widget import plain
+from nbflow.widget.rows import Row, Segment
+
+__all__ = ["Line", "Tally", "View", "line_of", "line_of_group", "spell_counts"]
+
+_NAME: Final = 96
+_REASON: Final = 160
+_TRACE: Final = 8192
+_DEEPEST: Final = 6
+_ORDER: Final = (
+    State.RUNNING,
+    State.RETRYING,
+    State.AWAITING_RETRY,
+    State.PENDING,
+    State.COMPLETED,
+    State.CACHED,
+    State.FAILED,
+    State.TIMED_OUT,
+    State.CRASHED,
+    State.CANCELLED,
+    State.NOT_READY,
+)
+
+
+class Line(NamedTuple):
+    """One line of a panel: a step, or all steps of one task.
+
+    Attributes:
+        word: The state in words; with `state.icon` before it, it never needs colour.
+        name: The task with its arguments.
+        reason: Why it ran, was cached, waits or failed.
+        tries: `2/3`, or `""` when there is nothing to retry.
+        segments: Where it stands on the timeline.
+        time: How long it took, or what it saved.
+        size: What is stored.
+        trace: Its traceback.
+        log: What it printed and logged, a line each.
+        depth: How many of the lines above it belong to.
+        count: Steps that this line stands for.
+    """
+
+    state: State
+    word: str
+    name: str
+    reason: str = ""
+    tries: str = ""
+    segments: tuple[Segment, ...] = ()
+    time: str = ""
+    size: str = ""
+    trace: str = ""
+    log: tuple[str, ...] = ()
+    depth: int = 0
+    count: int = 1
+
+
+class Tally:
+    """Running totals of one task; `rows` are its first few."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        self.total = 0
+        self.counts: dict[State, int] = {}
+        self.rows: tuple[Row, ...] = ()
+        self.began: float | None = None
+        self.ended = 0.0
+        self.saved = 0.0
+        self.size = 0
+
+
+class View(NamedTuple):
+    """A moment of a panel.
+
+    Attributes:
+        now: When it was taken, in seconds since the epoch.
+        began: Where the timeline begins.
+        ended: When the last step ended, None while one is active.
+        counts: How many steps are in each state.
+        saved: Seconds that hits saved.
+        lines: In the order in which the steps began.
+        left_out: Steps that no line stands for.
+    """
+
+    now: float = 0.0
+    began: float = 0.0
+    ended: float | None = 0.0
+    counts: Mapping[State, int] = {}
+    saved: float = 0.0
+    lines: tuple[Line, ...] = ()
+    left_out: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many steps there are."""
+        return sum(self.counts.values())
+
+    @property
+    def active(self) -> int:
+        """How many steps have not ended."""
+        return sum(self.counts.get(state, 0) for state in ACTIVE)
+
+    @property
+    def until(self) -> float:
+        """Where the timeline ends."""
+        return max(self.began, self.now if self.ended is None else self.ended)
+
+    @property
+    def state(self) -> State:
+        """All steps in one word."""
+        return _overall(self.counts)
+
+    @property
+    def headline(self) -> str:
+        """The counts in a line: `8/14 steps · 2 cached (saved 1 min 23 s) · 1 failed · 1 min 5 s`."""
+        total, active = self.total, self.active
+        parts = [
+            f"{total - active:,}/{plain.spell_count(total, 'step')}" if active else plain.spell_count(total, "step")
+        ]
+        if cached := self.counts.get(State.CACHED, 0):
+            parts.append(f"{cached:,} cached" + (f" (saved {spell(self.saved)})" if self.saved >= 0.001 else ""))
+        bad = (*FAILURES, State.CANCELLED, State.NOT_READY)
+        parts += [f"{self.counts[state]:,} {state.word}" for state in _ORDER if state in bad and self.counts.get(state)]
+        if total:
+            parts.append(spell(self.until - self.began))
+        return " · ".join(parts)
+
+    @property
+    def receipt(self) -> str:
+        """One line for a run that only took results from the store: `load() · cached 2 h ago · saved 41.2 s · 1.8 MB`."""
+        if self.total == 1 and len(self.lines) == 1:
+            line = self.lines[0]
+            return " · ".join(part for part in (line.name, line.reason, line.time, line.size) if part)
+        saved = f" · saved {spell(self.saved)}" if self.saved >= 0.001 else ""
+        return f"{plain.spell_count(self.total, 'step')} cached{saved}"
+
+
+def line_of(row: Row, now: float, depth: int = 0) -> Line:
+    """A step in words; `now` makes its clocks run."""
+    state = row.state
+    word = state.word
+    if state is State.AWAITING_RETRY:
+        word = f"retry in {max(0, ceil(row.retry_at - now))} s"
+    return Line(
+        state,
+        word,
+        _name(row),
+        plain.line(_reason(row), _REASON),
+        f"{row.attempt}/{row.attempts}" if row.attempt and row.attempts > 1 else "",
+        row.segments or _tick(row),
+        _time(row, now),
+        plain.size(row.size) if row.size else "",
+        plain.block(row.trace, _TRACE) if row.trace else "",
+        tuple(row.log or ()),
+        min(depth, _DEEPEST),
+    )
+
+
+def line_of_group(tally: Tally, now: float) -> Line:
+    """All steps of one task in a line: `fetch ×480 · 471 ran · 6 cached · 3 failed`."""
+    state = _overall(tally.counts)
+    began, ended = tally.began, None if state in ACTIVE else tally.ended
+    segments = () if began is None else (Segment(began, ended, state),)
+    if state is State.CACHED:
+        time = f"saved {spell(tally.saved)}" if tally.saved >= 0.001 else ""
+    else:
+        time = "" if began is None else spell(max(0.0, (now if ended is None else ended) - began))
+    return Line(
+        state,
+        state.word,
+        f"{plain.line(tally.task, _NAME)} ×{tally.total:,}",
+        spell_counts(tally.counts),
+        segments=segments,
+        time=time,
+        size=plain.size(tally.size) if tally.size else "",
+        count=tally.total,
+    )
+
+
+def spell_counts(counts: Mapping[State, int]) -> str:
+    """Counts by word: `471 ran · 6 cached · 3 failed`."""
+    words: dict[str, int] = {}
+    for state in _ORDER:
+        if count := counts.get(state):
+            words[state.word] = words.get(state.word, 0) + count
+    return " · ".join(f"{count:,} {word}" for word, count in words.items())
+
+
+def _overall(counts: Mapping[State, int]) -> State:
+    """The state that matters most: something failed, something runs, something was cancelled, all was cached."""
+    if any(counts.get(state) for state in FAILURES):
+        return State.FAILED
+    if any(counts.get(state) for state in ACTIVE - {State.PENDING}):
+        return State.RUNNING
+    # Of a queue whose first steps have ended the next is about to run.
+    if counts.get(State.PENDING):
+        return State.RUNNING if counts[State.PENDING] < sum(counts.values()) else State.PENDING
+    for state in (State.NOT_READY, State.CANCELLED, State.COMPLETED):
+        if counts.get(state):
+            return state
+    return State.CACHED if counts.get(State.CACHED) else State.COMPLETED
+
+
+def _name(row: Row) -> str:
+    task = plain.line(row.task, _NAME)
+    if not row.arguments:
+        return task
+    return plain.line(f"{task}({', '.join(plain.line(part, 40) for part in row.arguments[:8])})", _NAME)
+
+
+def _reason(row: Row) -> str:
+    if row.state is State.CACHED:
+        return f"cached {ago(row.age)}"
+    if row.error:
+        return row.error
+    if row.note:
+        return f"not cached: {row.note}"
+    return f"miss: {row.why}" if row.why else ""
+
+
+def _time(row: Row, now: float) -> str:
+    if row.state is State.CACHED:
+        return f"saved {spell(row.saved)}" if row.saved >= 0.001 else ""
+    if row.state is State.COMPLETED and row.attempt <= 1:
+        return spell(row.cost)
+    if not row.segments:
+        return ""
+    return spell(max(0.0, (now if row.ended is None else row.ended) - row.since))
+
+
+def _tick(row: Row) -> tuple[Segment, ...]:
+    """A step that never ran still has a place on the timeline once it has ended."""
+    return () if row.ended is None else (Segment(row.since, row.ended, row.state),)

@@ -1,0 +1,184 @@
+"""One row per step: a fold over its events.
+
+A row is touched for every event of every step, so it is a plain object whose rare parts are class
+attributes until they are set: a hit sets eight of them.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from nbflow.events import (
+    Began,
+    Cancelled,
+    Completed,
+    Crashed,
+    Event,
+    Failed,
+    Hit,
+    Logged,
+    Missed,
+    NotReady,
+    Queued,
+    Started,
+    TimedOut,
+    Unsaved,
+    Waiting,
+)
+from nbflow.step.states import TERMINAL, State, after
+
+__all__ = ["Row", "Segment", "fold"]
+
+_LOG_LINES: Final = 200
+_LOG_CHARACTERS: Final = 64 * 1024
+_SEGMENTS: Final = 24
+
+
+class Segment(NamedTuple):
+    """A stretch of a row's time, in seconds since the epoch: an attempt or a wait.
+
+    `end` is None while it lasts. `state` is what the stretch came to: `FAILED` for an attempt that was
+    retried, `AWAITING_RETRY` for a wait, the state of the step for its last attempt.
+    """
+
+    start: float
+    end: float | None
+    state: State
+
+
+class Row:
+    """What is known of one step. Times are in seconds since the epoch, sizes in bytes.
+
+    Attributes:
+        why: Why it ran or did not, in words: the age of a hit, the reason of a miss.
+        missed: The miss while nobody explained it, else None.
+        note: Why its result is not in the store.
+        since: When its first attempt began, or when it was found, or when it was queued.
+        retry_at: When the next attempt begins.
+    """
+
+    ended: float | None = None
+    why: str = ""
+    missed: Missed | None = None
+    note: str = ""
+    error: str = ""
+    trace: str = ""
+    attempt: int = 0
+    attempts: int = 1
+    retry_at: float = 0.0
+    segments: tuple[Segment, ...] = ()
+    cost: float = 0.0
+    age: float = 0.0
+    saved: float = 0.0
+    size: int = 0
+    log: deque[str] | None = None
+    log_characters: int = 0
+
+    def __init__(self, event: Queued | Began) -> None:
+        self.step, self.since, self.task, self.arguments, self.parent = event
+        self.state: State = State.PENDING
+
+    def close(self, at: float, state: State) -> None:
+        """End the segment that lasts, if there is one."""
+        if self.segments and self.segments[-1].end is None:
+            last = self.segments[-1]
+            self.segments = (*self.segments[:-1], Segment(last.start, max(at, last.start), state))
+
+    def open(self, at: float, state: State) -> None:
+        """Begin a segment; of very many the oldest go."""
+        self.segments = (*self.segments[-_SEGMENTS + 1 :], Segment(at, None, state))
+
+
+def _began(row: Row, event: Began) -> None:
+    row.since = event.at
+    row.arguments, row.parent = event.arguments, event.parent
+
+
+def _hit(row: Row, event: Hit) -> None:
+    row.close(event.at, State.FAILED)
+    row.age, row.saved, row.size = event.age, event.saved, event.size
+    row.error = row.trace = ""
+    row.missed = None
+
+
+def _missed(row: Row, event: Missed) -> None:
+    row.why = event.why
+    row.missed = event
+
+
+def _started(row: Row, event: Started) -> None:
+    if row.attempt:
+        row.close(event.at, State.FAILED if row.segments[-1].state is State.RUNNING else row.segments[-1].state)
+    else:
+        row.since = event.at
+    row.attempt, row.attempts = event.attempt, event.attempts
+    row.open(event.at, State.RUNNING)
+
+
+def _waiting(row: Row, event: Waiting) -> None:
+    row.close(event.at, State.FAILED)
+    row.open(event.at, State.AWAITING_RETRY)
+    row.error = event.error
+    row.retry_at = event.at + event.seconds
+
+
+def _completed(row: Row, event: Completed) -> None:
+    row.close(event.at, State.COMPLETED)
+    row.cost, row.size = event.cost, event.size
+    row.error = ""
+
+
+def _unsaved(row: Row, event: Unsaved) -> None:
+    row.note = event.why
+
+
+def _ended(row: Row, event: Failed | TimedOut | Cancelled | Crashed | NotReady) -> None:
+    waited = bool(row.segments) and row.segments[-1].state is State.AWAITING_RETRY
+    row.close(event.at, State.AWAITING_RETRY if waited else row.state)
+    row.error = event.error
+    row.trace = getattr(event, "trace", "")
+
+
+def _logged(row: Row, event: Logged) -> None:
+    if row.log is None:
+        row.log = deque()
+    text = event.text[-_LOG_CHARACTERS:]
+    row.log.append(text)
+    row.log_characters += len(text)
+    while len(row.log) > _LOG_LINES or row.log_characters > _LOG_CHARACTERS:
+        row.log_characters -= len(row.log.popleft())
+
+
+_NOTES: Final[dict[type, Callable[[Row, Any], None]]] = {
+    Began: _began,
+    Hit: _hit,
+    Missed: _missed,
+    Started: _started,
+    Waiting: _waiting,
+    Completed: _completed,
+    Unsaved: _unsaved,
+    Failed: _ended,
+    TimedOut: _ended,
+    Cancelled: _ended,
+    Crashed: _ended,
+    NotReady: _ended,
+    Logged: _logged,
+}
+
+
+def fold(row: Row, event: Event) -> None:
+    """Note one event in its row.
+
+    What comes after the end, but for a log line or a note about the store, changes nothing.
+    """
+    kind = type(event)
+    if row.state in TERMINAL and kind is not Logged and kind is not Unsaved:
+        return
+    state = after(row.state, event)
+    assert state is not None
+    row.state = state
+    note = _NOTES.get(kind)
+    if note is not None:
+        note(row, event)
+    if state in TERMINAL and row.ended is None:
+        row.ended = event.at

@@ -1,0 +1,251 @@
+"""`Board`: what is known of the steps, from their events, for whoever draws them.
+
+Hearing an event costs an append, whatever the thread; folding happens when somebody looks. Memory is
+bounded: finished rows, logs and tracebacks go when there are too many, the counts stay exact.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from math import inf
+from threading import Lock
+from typing import Final
+
+from nbflow.events import Began, Event, Missed, Queued
+from nbflow.step.states import FAILURES, State
+from nbflow.widget.lines import Line, Tally, View, line_of, line_of_group
+from nbflow.widget.rows import Row, fold
+
+__all__ = ["Board"]
+
+_INBOX: Final = 8192
+_TASKS: Final = 1000
+_FAILURES: Final = 100
+_UNEXPLAINED: Final = 256
+_TEXTS: Final = 8_000_000
+_EXPLAINED_PER_DRAW: Final = 20
+_SHOWN_FAILURES: Final = 24
+_SHOWN_ACTIVE: Final = 8
+_SHOWN_GROUPS: Final = 40
+_SMALL_TASK: Final = 3
+_OTHERS: Final = "other tasks"
+
+
+class Board:
+    """Rows of steps, thread-safe: `hear` is a sink for a `Bus`, `view` what a renderer takes.
+
+    Args:
+        explain: A better reason for a miss than the word that came with it, asked when its row is shown, in the
+            thread that looks, for at most 20 rows a look; `""` for none.
+        skip: Steps to leave out, by the event that introduces them.
+        keep: Rows to keep at most; beyond it the oldest that have ended go. Steps that still run always stay.
+        pause: Seconds without any step after which the timeline begins anew.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        explain: Callable[[Missed], str] | None = None,
+        *,
+        skip: Callable[[Queued | Began], bool] | None = None,
+        keep: int = 10_000,
+        pause: float = inf,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._explain, self._skip, self._keep, self._pause, self._clock = explain, skip, keep, pause, clock
+        self._lock = Lock()
+        self._inbox: deque[Event] = deque()
+        self._sealed = False
+        self._rows: dict[int, Row] = {}
+        self._active: dict[int, Row] = {}
+        self._ended: deque[int] = deque()
+        self._failures: deque[int] = deque()
+        self._unexplained: deque[Row] = deque()
+        self._texts: dict[int, int] = {}
+        self._characters = 0
+        self._counts: dict[State, int] = {}
+        self._tallies: dict[str, Tally] = {}
+        self._saved = 0.0
+        self._began = 0.0
+        self._last = -inf
+
+    def hear(self, event: Event) -> None:
+        """Take an event; from any thread, and never blocking."""
+        self._inbox.append(event)
+        if len(self._inbox) >= _INBOX and self._lock.acquire(blocking=False):
+            try:
+                self._catch_up()
+            finally:
+                self._lock.release()
+
+    def seal(self) -> None:
+        """Take no new steps from now on; those that are known go on."""
+        with self._lock:
+            self._catch_up()
+            self._sealed = True
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step has not ended."""
+        with self._lock:
+            self._catch_up()
+            return bool(self._active)
+
+    @property
+    def pending(self) -> bool:
+        """Whether something was heard that no view has shown."""
+        return bool(self._inbox)
+
+    def view(self, whole: int = 200) -> View:
+        """This moment.
+
+        Args:
+            whole: Up to so many steps each has its line; of more, those that failed or run have one, some dozens at
+                most, and the others share a line by task.
+        """
+        with self._lock:
+            self._catch_up()
+            every = sum(self._counts.values()) <= min(whole, self._keep)
+            rows = list(self._tree() if every else self._notable())
+            unexplained = [(row, row.missed) for row, _ in rows if row.missed is not None]
+        for row, missed in unexplained[:_EXPLAINED_PER_DRAW]:
+            self._ask(row, missed)
+        with self._lock:
+            now = max(self._clock(), self._last)
+            lines = [line_of(row, now, depth) for row, depth in rows] if every else self._grouped(rows, now)
+            ended = None if self._active else self._last
+            left_out = 0 if every else sum(tally.total for tally in islice(self._tallies.values(), _SHOWN_GROUPS, None))
+            return View(now, self._began, ended, dict(self._counts), self._saved, tuple(lines), left_out)
+
+    # -- from events to rows, under the lock --
+
+    def _catch_up(self) -> None:
+        inbox = self._inbox
+        for _ in range(len(inbox)):
+            event = inbox.popleft()
+            row = self._rows.get(event.step)
+            if row is None:
+                if type(event) is Queued or type(event) is Began:
+                    self._welcome(event)
+                continue
+            before = row.state
+            fold(row, event)
+            if event.at > self._last:
+                self._last = event.at
+            if row.missed is event:
+                self._keep_to_explain(row)
+            if row.state is not before:
+                self._count(row, before)
+            if row.log is not None or row.trace:
+                self._weigh(row)
+
+    def _welcome(self, event: Queued | Began) -> None:
+        if self._sealed or (self._skip is not None and self._skip(event)):
+            return
+        if not self._active and (not self._rows or event.at - self._last > self._pause):
+            self._began = event.at
+        self._last = max(self._last, event.at)
+        row = self._rows[event.step] = self._active[event.step] = Row(event)
+        tally = self._tally(row.task)
+        tally.total += 1
+        if len(tally.rows) < _SMALL_TASK:
+            tally.rows = (*tally.rows, row)
+        tally.counts[State.PENDING] = tally.counts.get(State.PENDING, 0) + 1
+        self._counts[State.PENDING] = self._counts.get(State.PENDING, 0) + 1
+
+    def _tally(self, task: str) -> Tally:
+        if task not in self._tallies:
+            if len(self._tallies) >= _TASKS:
+                task = _OTHERS
+            self._tallies.setdefault(task, Tally(task))
+        return self._tallies[task]
+
+    def _count(self, row: Row, before: State) -> None:
+        state, tally = row.state, self._tally(row.task)
+        for counts in (self._counts, tally.counts):
+            counts[before] -= 1
+            counts[state] = counts.get(state, 0) + 1
+        tally.began = row.since if tally.began is None else min(tally.began, row.since)
+        if row.ended is None:
+            return
+        tally.ended = max(tally.ended, row.ended)
+        tally.saved += row.saved
+        tally.size += row.size
+        self._saved += row.saved
+        self._active.pop(row.step, None)
+        if state in FAILURES:
+            self._failures.append(row.step)
+            if len(self._failures) > _FAILURES:
+                self._ended.append(self._failures.popleft())
+        else:
+            self._ended.append(row.step)
+        while len(self._rows) > self._keep and self._ended:
+            gone = self._rows.pop(self._ended.popleft())
+            self._characters -= self._texts.pop(gone.step, 0)
+            gone.log, gone.trace = None, ""
+
+    def _weigh(self, row: Row) -> None:
+        """Logs and tracebacks share one budget; the row that spoke up first loses its own first."""
+        weight = row.log_characters + len(row.trace)
+        self._characters += weight - self._texts.get(row.step, 0)
+        self._texts[row.step] = weight
+        while self._characters > _TEXTS and len(self._texts) > 1:
+            step, weight = next(iter(self._texts.items()))
+            del self._texts[step]
+            self._characters -= weight
+            old = self._rows[step]
+            old.log, old.log_characters, old.trace = None, 0, ""
+
+    def _keep_to_explain(self, row: Row) -> None:
+        """The traits of a miss can be large: only the latest are kept, and only if someone can explain them."""
+        self._unexplained.append(row)
+        if self._explain is None or len(self._unexplained) > _UNEXPLAINED:
+            self._unexplained.popleft().missed = None
+
+    # -- from rows to lines --
+
+    def _notable(self) -> Iterator[tuple[Row, int]]:
+        """Of too many rows those that have a line of their own: they run, they failed, or their task has few."""
+        running = (row for row in self._active.values() if row.state is not State.PENDING)
+        rows = {row.step: row for row in islice(running, _SHOWN_ACTIVE)}
+        rows.update((step, self._rows[step]) for step in list(self._failures)[-_SHOWN_FAILURES:])
+        for tally in islice(self._tallies.values(), _SHOWN_GROUPS):
+            if tally.total <= _SMALL_TASK:
+                rows.update((row.step, row) for row in tally.rows)
+        return ((rows[step], 0) for step in sorted(rows))
+
+    def _tree(self) -> Iterator[tuple[Row, int]]:
+        """All rows in the order in which they came, each below the one that called it."""
+        children: dict[int | None, list[Row]] = {}
+        seen: set[int] = set()
+        for row in self._rows.values():
+            children.setdefault(row.parent if row.parent in seen else None, []).append(row)
+            seen.add(row.step)
+        stack = [(row, 0) for row in reversed(children.get(None, []))]
+        while stack:
+            row, depth = stack.pop()
+            yield row, depth
+            stack.extend((child, depth + 1) for child in reversed(children.get(row.step, [])))
+
+    def _grouped(self, rows: list[tuple[Row, int]], now: float) -> list[Line]:
+        """A line for each task with many steps, the notable ones of them below it."""
+        lines: list[tuple[int, int, Line]] = []
+        for tally in islice(self._tallies.values(), _SHOWN_GROUPS):
+            if tally.total > _SMALL_TASK:
+                lines.append((tally.rows[0].step, -1, line_of_group(tally, now)))
+        for row, _ in rows:
+            tally = self._tally(row.task)
+            lines.append((tally.rows[0].step, row.step, line_of(row, now, int(tally.total > _SMALL_TASK))))
+        return [line for _, _, line in sorted(lines, key=lambda entry: entry[:2])]
+
+    def _ask(self, row: Row, missed: Missed) -> None:
+        assert self._explain is not None
+        try:
+            why = self._explain(missed)
+        except Exception:  # noqa: BLE001 - an explanation is a courtesy; without it the engine's word stands
+            why = ""
+        with self._lock:
+            if row.missed is missed:
+                row.missed = None
+                row.why = why or row.why

@@ -1,0 +1,152 @@
+"""One step's hands: how this process performs the commands of a plan.
+
+A function's step and a cell's step differ in what is called; timing, telling and waiting are the same.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import Any
+
+from nbflow import world
+from nbflow.clock import Clock
+from nbflow.engine import Hands
+from nbflow.events import Bus, Logged
+from nbflow.logs import current_step, prints_to
+from nbflow.slot import Slot
+from nbflow.step import commands as c
+from nbflow.timeouts import call_within, late
+
+__all__ = ["Around", "Work", "next_step"]
+
+next_step = itertools.count(1).__next__
+"""A number for each step of this process."""
+
+
+class Work:
+    """The hands of one step.
+
+    Args:
+        step: Its number.
+        body: Runs the user's code once; None where a cell's own loop does.
+        slot: Its place in the store, None where it is neither looked up nor kept.
+        clock: Time, waiting and chance.
+        bus: Hears the events.
+        log_prints: Printed lines become log lines of the step.
+    """
+
+    def __init__(  # noqa: PLR0913 - it is where everything about a step meets
+        self,
+        step: int,
+        body: Callable[[], Any],
+        slot: Slot | None,
+        clock: Clock,
+        bus: Bus,
+        *,
+        log_prints: bool = False,
+    ) -> None:
+        self.step, self.body, self.slot, self.clock, self.bus = step, body, slot, clock, bus
+        self.log_prints = log_prints
+
+    def hands(self, *driver: type) -> Hands:
+        """All commands but the driver's own."""
+        hands: dict[type, Callable[[Any], Any]] = {
+            c.Now: self.now,
+            c.Draw: self.draw,
+            c.Call: self.call,
+            c.Sleep: self.sleep,
+            c.Tell: self.tell,
+        }
+        if slot := self.slot:
+            hands |= {c.Claim: slot.claim, c.Look: slot.look, c.Load: slot.load, c.Save: slot.save}
+        for command in driver:
+            hands.pop(command, None)
+        return hands
+
+    def awaited(self) -> dict[type, Callable[[Any], Awaitable[Any]]]:
+        """The commands that an event loop performs without holding its thread."""
+        awaited: dict[type, Callable[[Any], Awaitable[Any]]] = {c.Call: self.acall, c.Sleep: self.asleep}
+        if slot := self.slot:
+            awaited[c.Claim] = slot.aclaim
+        return awaited
+
+    def close(self) -> None:
+        """Let go of the key."""
+        if self.slot is not None:
+            self.slot.release()
+
+    def now(self, _: c.Now) -> tuple[float, float]:
+        """Wall-clock and monotonic seconds."""
+        return self.clock.time(), self.clock.monotonic()
+
+    def draw(self, _: c.Draw) -> float:
+        """Chance, for jitter."""
+        return self.clock.draw()
+
+    def tell(self, command: c.Tell) -> None:
+        """Let all sinks hear an event."""
+        self.bus.tell(command.event)
+
+    def sleep(self, command: c.Sleep) -> None:
+        """Wait in this thread."""
+        self.clock.sleep(command.seconds)
+
+    async def asleep(self, command: c.Sleep) -> None:
+        """Wait while other tasks of the loop go on."""
+        await self.clock.asleep(command.seconds)
+
+    def call(self, command: c.Call) -> c.Outcome:
+        """One attempt, in this thread."""
+        try:
+            with Around(self) as sight:
+                value = call_within(self.body, command.timeout)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the plan decides about it
+            return c.Err(_own_frames(error))
+        return self.ran(value, sight)
+
+    async def acall(self, command: c.Call) -> c.Outcome:
+        """One attempt of a coroutine."""
+        limit = asyncio.timeout(command.timeout)
+        try:
+            with Around(self) as sight:
+                async with limit:
+                    value = await self.body()
+        except Exception as error:  # noqa: BLE001 - as above
+            if limit.expired() and isinstance(error, TimeoutError) and command.timeout is not None:
+                return c.Err(late(command.timeout))
+            return c.Err(_own_frames(error))
+        return self.ran(value, sight)
+
+    def ran(self, value: Any, sight: world.Sight) -> c.Ok:
+        """A value, with what its run was seen to depend on and to touch."""
+        if self.slot is not None:
+            self.slot.facts = sight.facts()
+        return c.Ok(value, sight.touched)
+
+
+class Around(ExitStack):
+    """What holds while the user's code runs: which step it is, where prints go, what is seen of the world."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self.work = work
+
+    def __enter__(self) -> world.Sight:  # type: ignore[override]
+        work = self.work
+        self.callback(current_step.reset, current_step.set(work.step))
+        if work.log_prints:
+            self.enter_context(prints_to(self._log))
+        return self.enter_context(world.watch())
+
+    def _log(self, line: str) -> None:
+        work = self.work
+        work.bus.tell(Logged(work.step, work.clock.time(), "INFO", line))
+
+
+def _own_frames(error: Exception) -> Exception:
+    """The error without the frames of nbflow at the top of its traceback."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("nbflow."):
+        trace = trace.tb_next
+    return error.with_traceback(trace) if trace is not None else error
