@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 from nbflow.errors import InterfaceError, NotReadyError
 from nbflow.step.plan import reason
@@ -39,16 +39,23 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     Attributes:
         task: The step's label.
         arguments: Short forms of its arguments, for messages.
+        stopping: Somebody asked a running step to end.
     """
 
     def __init__(self, task: str = "", arguments: tuple[object, ...] = ()) -> None:
         super().__init__()
         self.task, self.arguments = task, arguments
+        self.stopping = False
 
     def __repr__(self) -> str:
         """`<Future fetch(3) finished>`."""
         inputs = ", ".join(map(str, self.arguments))
         return f"<Future {self.task}({inputs}) {self._state.lower()}>"
+
+    def cancel(self) -> bool:
+        """Cancel the step; True where it had not begun. A running one ends before its next attempt, if there is one."""
+        self.stopping = True
+        return super().cancel()
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the step ended, however it did, or `timeout` seconds have passed."""
@@ -79,8 +86,13 @@ class FutureList(list[Future[R]]):
     """The futures of a `map`, in input order."""
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until all have ended, or `timeout` seconds have passed in all."""
-        wait(self, timeout)
+        """Wait until all have ended, or `timeout` seconds have passed in all. An interrupt cancels those left."""
+        try:
+            wait(self, timeout)
+        except KeyboardInterrupt:
+            for each in self:
+                each.cancel()
+            raise
 
     def result(
         self,
@@ -100,7 +112,8 @@ class FutureList(list[Future[R]]):
         Raises:
             TimeoutError: Some have not ended in time.
         """
-        unfinished = wait(self, timeout).not_done
+        self.wait(timeout)
+        unfinished = [each for each in self if not each.done()]
         if unfinished:
             raise TimeoutError(f"{len(unfinished)} (of {len(self)}) futures unfinished")
         failed = [(i, each) for i, each in enumerate(self) if _failure(each) is not None]
@@ -108,7 +121,7 @@ class FutureList(list[Future[R]]):
             raise _first(failed, len(self))
         if errors == "skip":
             return [each.result() for each in self if _failure(each) is None]
-        return [each.result(raise_on_failure=False) for each in self]
+        return [cast("R", error) if (error := _failure(each)) is not None else each.result() for each in self]
 
 
 def _failure(future: Future[Any]) -> BaseException | None:
@@ -127,8 +140,9 @@ def _first(failed: list[tuple[int, Future[Any]]], total: int) -> BaseException:
     ]
     if len(failed) > 20:
         lines.append(f"  and {len(failed) - 20} others")
-    if lines[0] not in getattr(first, "__notes__", ()):
-        first.add_note("\n".join(lines))
+    note = "\n".join(lines)
+    if note not in getattr(first, "__notes__", ()):  # asked for twice, it is still told once
+        first.add_note(note)
     return first
 
 
@@ -175,25 +189,35 @@ class allow_failure(NamedTuple):  # noqa: N801 - as above
     value: Any
 
 
-_SEQUENCES = (list, tuple, set, frozenset)
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+_COLLECTIONS = frozenset({list, tuple, set, frozenset, dict, FutureList, allow_failure, unmapped})
 
 
-def futures_in(value: Any, found: list[Future[Any]] | None = None) -> list[Future[Any]]:
+def futures_in(value: Any) -> list[Future[Any]]:
     """All futures within a value: in lists, tuples, sets, dicts and dataclasses, at any depth."""
-    found = [] if found is None else found
-    if isinstance(value, Future):
-        found.append(value)
-    elif isinstance(value, (allow_failure, unmapped)):
-        futures_in(value.value, found)
-    elif type(value) in _SEQUENCES or type(value) is dict:
-        for each in value.values() if type(value) is dict else value:
-            futures_in(each, found)
-        if type(value) is dict:
-            futures_in(list(value), found)
-    elif is_dataclass(value) and not isinstance(value, type):
-        for each in fields(value):
-            futures_in(getattr(value, each.name, None), found)
+    found: list[Future[Any]] = []
+    seen: dict[int, Any] = {}  # holds what it names, so that no identity is used twice
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, Future):
+            found.append(each)
+        elif id(each) not in seen and (parts := _parts(each)):
+            seen[id(each)] = each
+            left.extend(parts)
     return found
+
+
+def _parts(value: Any) -> list[Any]:
+    """The members of a value that may hold futures; most values have none."""
+    kind = type(value)
+    if kind in _COLLECTIONS:
+        members = value if kind is not dict else [*value, *value.values()]
+    elif is_dataclass(kind):
+        members = [getattr(value, each.name, None) for each in fields(kind)]
+    else:
+        return []
+    return [] if _ATOMS.issuperset(map(type, members)) else [each for each in members if type(each) not in _ATOMS]
 
 
 def resolve_futures_to_results(value: Any) -> Any:

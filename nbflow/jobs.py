@@ -9,41 +9,51 @@ import atexit
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from functools import cache
 from typing import Any
 
 from nbflow.engine import advance, arun
+from nbflow.events import Cancelled
 from nbflow.futures import Future, blocking
+from nbflow.session import session
 from nbflow.slot import Slot
 from nbflow.step.commands import Claim, Err, Ok, Outcome, Sleep
 from nbflow.step.plan import Plan
 from nbflow.task_runners import ThreadPoolTaskRunner
 from nbflow.work import Work
 
-__all__ = ["Job", "join", "start_async", "when_done"]
+__all__ = ["join", "settle", "start_async", "start_job", "when_done"]
 
 _open: set[Future[Any]] = set()
 
 
-class Job:
-    """A step on its way through a pool. `begin` gives its plan and its hands, or an outcome at once."""
+Begin = Callable[[], tuple[Outcome | None, Plan | None, Work | None]]
+"""Gives a step's outcome, or its plan and its hands."""
 
-    def __init__(
-        self,
-        future: Future[Any],
-        pool: ThreadPoolTaskRunner,
-        begin: Callable[[], tuple[Outcome | None, Plan | None, Work | None]],
-    ) -> None:
-        self.future, self.pool, self.begin = future, pool, begin
+
+def start_job(pool: ThreadPoolTaskRunner, step: int, future: Future[Any], begin: Begin) -> None:
+    """Run a submitted step on a pool."""
+    keep(future)
+    _Job(pool, step, future, begin).start()
+
+
+class _Job:
+    """A step on its way through a pool."""
+
+    def __init__(self, pool: ThreadPoolTaskRunner, step: int, future: Future[Any], begin: Begin) -> None:
+        self.pool, self.step, self.future, self.begin = pool, step, future, begin
         self.context = contextvars.copy_context()
         self.context.run(blocking.set, pool.lend)
         self.plan: Plan | None = None
         self.work: Work | None = None
-        keep(future)
 
     def start(self) -> None:
         """Queue it for a worker."""
-        self.pool.start(lambda: self._stretch(self._begin))
+        self._later(self._begin)
+
+    def _later(self, stretch: Callable[[], Outcome | None]) -> None:
+        self.pool.start(lambda: self._stretch(stretch))
 
     def _stretch(self, body: Callable[[], Outcome | None]) -> None:
         """Run the job's code in its context until it is parked or has ended; nothing is raised into a worker."""
@@ -58,23 +68,25 @@ class Job:
         settle(self.future, outcome)
 
     def _begin(self) -> Outcome | None:
-        if not self.future.set_running_or_notify_cancel():
+        if not begun(self.step, self.future):
             return None
         outcome, self.plan, self.work = self.begin()
         return self._go() if outcome is None else outcome
 
-    def _go(self, answer: Any = None) -> Outcome | None:
+    def _go(self) -> Outcome | None:
         """Drive the plan on; None where the job is parked."""
         plan, work = self.plan, self.work
-        assert plan is not None and work is not None
+        assert plan is not None
+        assert work is not None
         hands = work.hands(Claim, Sleep)
-        state = advance(plan, hands, answer)
+        stopped = CancelledError("the step was cancelled") if self.future.stopping else None
+        state = advance(plan, hands, error=stopped)
         while True:
             match state:
                 case Ok() | Err():
                     return state
                 case Sleep(seconds):
-                    work.clock.after(seconds, lambda: self.pool.start(lambda: self._stretch(self._go)))
+                    work.clock.after(seconds, lambda: self._later(self._go))
                     return None
                 case _ if self._slot().try_claim():
                     state = advance(plan, hands)
@@ -83,8 +95,7 @@ class Job:
 
     def _park(self) -> None:
         """Go on when the key may be free."""
-        slot = self._slot()
-        slot.when_free(lambda: self.pool.start(lambda: self._stretch(self._claim)))
+        self._slot().when_free(lambda: self._later(self._claim))
 
     def _claim(self) -> Outcome | None:
         return self._go() if self._slot().try_claim() else self._park()
@@ -139,29 +150,38 @@ class _Loop:
 _loop = _Loop()
 
 
-def start_async(future: Future[Any], begin: Callable[[], tuple[Outcome | None, Plan | None, Work | None]]) -> None:
+def start_async(step: int, future: Future[Any], begin: Begin) -> None:
     """Drive a coroutine's step in the shared event loop."""
     keep(future)
     context = contextvars.copy_context()
-
-    async def body() -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        work = None
-        try:
-            outcome, plan, work = begin()
-            if outcome is None:
-                assert plan is not None and work is not None
-                outcome = await arun(plan, work.hands(*work.awaited()), work.awaited())
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
-            outcome = Err(error)
-        finally:
-            if work is not None:
-                work.close()
-        settle(future, outcome)
-
     loop = _loop.get()
-    loop.call_soon_threadsafe(lambda: loop.create_task(body(), context=context))
+    loop.call_soon_threadsafe(lambda: loop.create_task(_coroutine(step, future, begin), context=context))
+
+
+async def _coroutine(step: int, future: Future[Any], begin: Begin) -> None:
+    if not begun(step, future):
+        return
+    work = None
+    try:
+        outcome, plan, work = begin()
+        if outcome is None:
+            assert plan is not None
+            assert work is not None
+            outcome = await arun(plan, work.hands(*work.awaited()), work.awaited())
+    except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+        outcome = Err(error)
+    finally:
+        if work is not None:
+            work.close()
+    settle(future, outcome)
+
+
+def begun(step: int, future: Future[Any]) -> bool:
+    """Whether a step may begin: it was not cancelled while it was queued."""
+    if future.set_running_or_notify_cancel():
+        return True
+    session.bus.tell(Cancelled(step, session.clock.time(), "cancelled before it began"))
+    return False
 
 
 def keep(future: Future[Any]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from nbflow.futures import Future, unmapped
+from nbflow.futures import Future, allow_failure, futures_in, unmapped
 
 __all__ = ["items"]
 
@@ -16,9 +16,11 @@ def items(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[
     given = [*args, *kwargs.values()]
     columns: dict[Any, list[Any]] = {}
     for key, value in zip(names, given, strict=True):
-        value = value.result() if isinstance(value, Future) else value  # noqa: PLW2901 - the list it will be
-        if not isinstance(value, (*_SCALARS, unmapped)) and hasattr(value, "__iter__"):
-            columns[key] = list(value)
+        allowed = isinstance(value, allow_failure)
+        column = value.value if allowed else value
+        column = column.result() if isinstance(column, Future) else column  # the list it will be
+        if not isinstance(column, (*_SCALARS, unmapped)) and hasattr(column, "__iter__"):
+            columns[key] = [allow_failure(each) if allowed and futures_in(each) else each for each in column]
     if not columns:
         raise ValueError(f"{name}.map() has nothing to go through: give at least one list or other iterable")
     lengths = {key: len(column) for key, column in columns.items()}

@@ -93,7 +93,7 @@ class Slot:
 
     def load(self, command: Load) -> Any:
         """The value of an entry."""
-        return self.store.load(command.entry, self.serializer)
+        return self.store.load(command.entry, self.serializer and self.serializer.loads)
 
     def claim(self, _: Claim) -> None:
         """Wait in this thread until the key is this step's."""

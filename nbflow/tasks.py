@@ -13,13 +13,15 @@ from hashlib import blake2b
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from nbflow.engine import arun, run, value_of
-from nbflow.errors import ConfigurationError, DamagedError, UnfitError, UnkeyableError
+from nbflow.errors import ConfigurationError, StoreError, UnfitError, UnkeyableError
 from nbflow.events import Began, Hit, NotReady, Queued
 from nbflow.explanation import Explanation, explained
 from nbflow.futures import Future, FutureList, futures_in, resolve_futures_to_results
-from nbflow.jobs import Job, settle, start_async, when_done
-from nbflow.keys import canonical, content, reach, short
+from nbflow.jobs import settle, start_async, start_job, when_done
+from nbflow.keys.encode import canonical
 from nbflow.keys.binder import binder
+from nbflow.keys.reach import reach
+from nbflow.keys.traits import trait
 from nbflow.logs import current_step, warn
 from nbflow.mapping import items
 from nbflow.options import TaskOptions
@@ -30,7 +32,7 @@ from nbflow.step.plan import Plan, judge, plan, reason
 from nbflow.step.policy import policy_of
 from nbflow.store import Store
 from nbflow.task_runners import ThreadPoolTaskRunner
-from nbflow.trace import Trait, Traits
+from nbflow.trace import Traits
 from nbflow.work import Work, next_step
 
 __all__ = ["Task", "task"]
@@ -115,6 +117,7 @@ class Task(Generic[P, R]):
         self._all = len(self._kept) == len(names)
         self._reached = reach(self.fn)
         self._base = blake2b(_SCHEMA + self._reached.code + canonical((self.options.version,)), digest_size=16)
+        self._labels = (*self._reached.live_names, *self.parameters)
         self._unchanged = self._reached.unchanged
 
     def _values(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
@@ -131,14 +134,22 @@ class Task(Generic[P, R]):
     def _key(self, values: tuple[Any, ...]) -> str:
         digest = self._base.copy()
         live = self._reached.live
-        digest.update(canonical(values if live is None else live() + values))
+        digest.update(canonical(values if live is None else live() + values, self._labels))
         return digest.hexdigest()
 
-    def enter(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Outcome | None, Plan | None, Work | None]:
-        """Begin a step: its outcome if there is a fresh entry, else a plan and the hands to perform it."""
+    def enter(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], step: int = 0
+    ) -> tuple[Outcome | None, Plan | None, Work | None]:
+        """Begin a step: its outcome if there is a fresh entry, else a plan and the hands to perform it.
+
+        Args:
+            args: Given by position.
+            kwargs: Given by name.
+            step: The number of a step that was queued; 0 is a new one.
+        """
         time, tell, policy = session.clock.time, session.bus.tell, self.policy
         values = self._values(args, kwargs)
-        step = next_step()
+        step = step or next_step()
         tell(Began(step, time(), self.name, _brief(values), current_step.get()))
         slot = self._slot(values)
         if slot is not None:
@@ -147,8 +158,8 @@ class Task(Generic[P, R]):
             if type(verdict) is Hit:
                 try:
                     value = slot.store.load(seen.entry)
-                except DamagedError:
-                    verdict = judge(step, Seen("the entry was damaged"), time(), policy)
+                except StoreError as error:
+                    verdict = judge(step, Seen(str(error)), time(), policy)
                 else:
                     tell(verdict)
                     return Ok(value), None, None
@@ -168,34 +179,19 @@ class Task(Generic[P, R]):
         try:
             return _TaskSlot(store, self._key(values), self, values)
         except UnkeyableError as error:
-            error = self._named(values, error)
             if session.strict:
-                raise error from None
+                raise
             warn(f"{self.name}() runs uncached: {error}")
             return None
 
-    def _named(self, values: tuple[Any, ...], error: UnkeyableError) -> UnkeyableError:
-        """The same error, with the parameter that it is about."""
-        for name, value in zip(self.parameters, values, strict=True):
-            try:
-                content(value)
-            except UnkeyableError as found:
-                return UnkeyableError(f"argument {name!r}: {found}")
-        return error
-
     def traits(self, values: tuple[Any, ...]) -> Traits:
         """What the key is made of, part by part: `explain` compares it with other entries."""
-        traits: Traits = dict(self._reached.traits)
         live = self._reached.live
-        if live is not None:
-            traits |= {
-                n: Trait(content(v).hex(), short(v)) for n, v in zip(self._reached.live_names, live(), strict=True)
-            }
+        named = zip(self._labels, values if live is None else live() + values, strict=True)
+        traits = {name if name in self._reached.live_names else f"input {name}": trait(value) for name, value in named}
         if self.options.version is not None:
-            traits["version"] = Trait(content(self.options.version).hex(), self.options.version)
-        return traits | {
-            f"input {n}": Trait(content(v).hex(), short(v)) for n, v in zip(self.parameters, values, strict=True)
-        }
+            traits["version"] = trait(self.options.version)
+        return self._reached.traits | traits
 
     # Calls
 
@@ -227,31 +223,28 @@ class Task(Generic[P, R]):
     def submit(self, *args: Any, **kwargs: Any) -> Future[R]:
         """Run on a worker; returns at once. Futures among the arguments are waited for, and passed as their values."""
         args = self._self + args
-        future: Future[R] = Future(self.name, _brief((*args, *kwargs.values())))
+        step, future = next_step(), Future[R](self.name, _brief((*args, *kwargs.values())))
+        session.bus.tell(Queued(step, session.clock.time(), self.name, future.arguments, current_step.get()))
         upstream = futures_in((args, kwargs))
-        if not upstream:
-            self._start(future, args, kwargs)
+        if upstream:
+            when_done(upstream, partial(self._start_after, step, future, args, kwargs))
         else:
-            when_done(upstream, lambda: self._start_after(future, args, kwargs))
+            self._start(step, future, args, kwargs)
         return future
 
-    def _start(self, future: Future[R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        begin = partial(self.enter, args, kwargs)
-        if self.isasync:
-            start_async(future, begin)
-        else:
-            Job(future, _pool, begin).start()
+    def _start(self, step: int, future: Future[R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        start = start_async if self.isasync else partial(start_job, _pool)
+        start(step, future, partial(self.enter, args, kwargs, step))
 
-    def _start_after(self, future: Future[R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _start_after(self, step: int, future: Future[R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """All that it depends on has ended: start, or be not ready."""
         try:
             args, kwargs = resolve_futures_to_results((args, kwargs))
         except Exception as error:  # noqa: BLE001 - an upstream failure is this step's outcome
-            step, now = next_step(), session.clock.time()
-            session.bus.tell(Queued(step, now, self.name, future.arguments, current_step.get()))
-            session.bus.tell(NotReady(step, now, reason(error)))
+            session.bus.tell(NotReady(step, session.clock.time(), reason(error)))
             settle(future, Err(error))
         else:
-            self._start(future, args, kwargs)
+            self._start(step, future, args, kwargs)
 
     def map(self, *args: Any, **kwargs: Any) -> FutureList[R]:
         """Submit one step for each item of the arguments, which go in step; `unmapped(x)` and scalars go to all.
@@ -300,7 +293,7 @@ class _TaskSlot(Slot):
         if _ATOMS.issuperset(map(type, self._values)):
             return
         for name, value in zip(self._names, self._values, strict=True):
-            if type(value) not in _ATOMS and content(value).hex() != self.traits[f"input {name}"].digest:
+            if type(value) not in _ATOMS and trait(value).digest != self.traits[f"input {name}"].digest:
                 raise UnfitError(
                     f"it changes its argument {name!r} in place; return a changed copy, or give ignore=[{name!r}]"
                 )

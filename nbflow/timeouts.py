@@ -10,6 +10,7 @@
 """
 
 import contextvars
+import math
 import signal
 import sys
 import threading
@@ -48,16 +49,19 @@ class _Expired(BaseException):
 class _Guard:
     """One limit on the main thread. Rings at most once."""
 
-    def __init__(self, frame: FrameType) -> None:
+    def __init__(self, frame: FrameType, due: float) -> None:
         self.frame: FrameType | None = frame
-        self.rang = False
+        self.due, self.rang = due, False
         self.outer: Any = None
-        self.outer_due = float("inf")
+        self.outer_due = math.inf  # when the limit around this one, or the user's own alarm, was to ring
 
     def ring(self, number: int, interrupted: FrameType | None) -> None:
-        if callable(self.outer) and time.monotonic() >= self.outer_due:
-            self.outer_due = float("inf")
+        now = time.monotonic()
+        if now >= self.outer_due and callable(self.outer):
+            self.outer_due = math.inf
             self.outer(number, interrupted)
+        if now < self.due:
+            return
         frame = interrupted
         while frame is not None and self.frame is not None:
             if frame is self.frame:
@@ -67,13 +71,14 @@ class _Guard:
 
 
 def _on_main_thread(call: Callable[[], Any], limit: float) -> Any:
-    guard, began = _Guard(sys._getframe()), time.monotonic()  # noqa: SLF001 - the documented way to one's own frame
-    guard.outer = signal.signal(signal.SIGALRM, guard.ring)
-    left, again = signal.setitimer(signal.ITIMER_REAL, limit, _AGAIN)
-    if left and left < limit:  # a limit further out ends first
-        guard.outer_due = began + left
-        signal.setitimer(signal.ITIMER_REAL, left, _AGAIN)
+    now = time.monotonic()
+    left, again = signal.getitimer(signal.ITIMER_REAL)
+    guard = _Guard(sys._getframe(), now + limit)  # noqa: SLF001 - the documented way to one's own frame
+    guard.outer_due = now + left if left else math.inf
+    guard.outer = signal.getsignal(signal.SIGALRM)
     try:
+        signal.signal(signal.SIGALRM, guard.ring)
+        signal.setitimer(signal.ITIMER_REAL, min(limit, left or limit), _AGAIN)
         value = call()
         if guard.rang:  # the body swallowed even this
             raise late(limit)
@@ -86,10 +91,13 @@ def _on_main_thread(call: Callable[[], Any], limit: float) -> Any:
             guard.frame = None
         except _Expired:
             pass  # it rang in the last moment, and cannot ring again
+        due, guard.outer_due = guard.outer_due, math.inf  # from here on it is put back, and rings by itself
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, guard.outer)
-        if left:
-            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 0.001), again)
+        if due < math.inf:
+            signal.setitimer(signal.ITIMER_REAL, max(due - time.monotonic(), 0.001), again)
+        elif again:
+            signal.setitimer(signal.ITIMER_REAL, again, again)
     return value
 
 

@@ -11,15 +11,11 @@ from collections.abc import Callable
 from operator import is_
 from typing import Any, NamedTuple
 
-__all__ = ["Form", "Stuck", "cast", "form", "members", "own", "put_class", "same"]
+__all__ = ["Form", "cast", "form", "members", "own", "put_class", "same"]
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, range, slice, type(...)})
 _CODE = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
 _CONSTANT = (*_ATOMS, *_CODE, tuple, frozenset)
-
-
-class Stuck(Exception):  # noqa: N818 - no error of the user's: it ends a store, and its text is told
-    """This cannot be stored, or not be put back: the cell runs every time, and says why."""
 
 
 class Form(NamedTuple):

@@ -22,8 +22,8 @@ __all__ = ["CellOptions", "Flag", "flags", "parse"]
 OUTPUTS = ("all", "last", "none")
 
 
-def _flag(default: Any, flag: str, parse: Callable[[str], Any] | None, help_: str, **more: Any) -> Any:
-    return field(default=default, metadata={"flag": flag, "parse": parse, "help": help_, **more})
+def _flag(flag: str, parse: Callable[[str], Any] | None, words: str, *, default: Any = None, **more: Any) -> Any:
+    return field(default=default, metadata={"flag": flag, "parse": parse, "help": words, **more})
 
 
 def _parse_output(text: str) -> str:
@@ -65,18 +65,28 @@ class CellOptions:
     """
 
     task: TaskOptions = field(default_factory=TaskOptions)
-    inputs: tuple[str, ...] = _flag((), "--in", _parse_identifiers, "also count these names as inputs", metavar="A,B")
-    ignore: tuple[str, ...] = _flag((), "--ignore", _parse_identifiers, "leave these inputs out", metavar="A,B")
-    out: tuple[str, ...] | None = _flag(None, "--out", _parse_identifiers, "keep only these names", metavar="X,Y")
+    inputs: tuple[str, ...] = _flag(
+        "--in", _parse_identifiers, "also count these names as inputs", default=(), metavar="A,B"
+    )
+    ignore: tuple[str, ...] = _flag(
+        "--ignore", _parse_identifiers, "leave these inputs out", default=(), metavar="A,B"
+    )
+    out: tuple[str, ...] | None = _flag("--out", _parse_identifiers, "keep only these names", metavar="X,Y")
     key: str | None = _flag(
-        None, "--key", _parse_expression, "the value of EXPR stands for all inputs", metavar="EXPR", expression=True
+        "--key", _parse_expression, "the value of EXPR stands for all inputs", metavar="EXPR", expression=True
     )
     store_if: str | None = _flag(
-        None, "--store-if", _parse_expression, "keep the result only if EXPR is true", metavar="EXPR", expression=True
+        "--store-if", _parse_expression, "keep the result only if EXPR is true", metavar="EXPR", expression=True
     )
-    rollback: bool = _flag(False, "--rollback", None, "on final failure, put back what was there before", value=True)
-    output: str = _flag("all", "--output", _parse_output, "what a hit shows: all, last or none", metavar="WHAT")
-    explain: bool = _flag(False, "--explain", None, "say what would happen and why; run nothing", value=True)
+    rollback: bool = _flag(
+        "--rollback", None, "on final failure, put back what was there before", default=False, value=True
+    )
+    output: str = _flag(
+        "--output", _parse_output, "what a hit shows: all, last or none", default="all", metavar="WHAT"
+    )
+    explain: bool = _flag(
+        "--explain", None, "say what would happen and why; run nothing", default=False, value=True
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ what a run did to an object can be done again to its twin in another kernel.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from nbflow.notebook.forms import Form, Stuck, cast, form, members, same
+from nbflow.errors import UnfitError
+from nbflow.notebook.forms import Form, cast, form, members, same
 
 __all__ = ["Change", "Heap", "Path", "at", "sharing"]
 
@@ -68,25 +69,25 @@ class Heap:
         """Each object that holds something else by now.
 
         Raises:
-            Stuck: One was changed whose type cannot be changed in place.
+            UnfitError: One was changed whose type cannot be changed in place.
         """
         for path, obj, how, old, mark in self.found.values():
             if not (self.digest(obj) != mark[0] if how.big else not same(old, how.take(obj))):
                 continue
             if how.put is None or (mark and cast(obj) != mark[1]):
-                raise Stuck(f"{path[0]}: a {type(obj).__name__} was changed, and cannot be changed again in place")
+                raise UnfitError(f"{path[0]}: a {type(obj).__name__} was changed, and cannot be changed again in place")
             yield Change(path, obj, how, old, how.take(obj))
 
     def rollback(self) -> None:
         """Put back what the objects held.
 
         Raises:
-            Stuck: One cannot be put back, or was too large to be copied. Then nothing is put back.
+            UnfitError: One cannot be put back, or was too large to be copied. Then nothing is put back.
         """
         changes = [*self.changed()]
         for path, obj, _, old, _ in changes:
             if old is None:
-                raise Stuck(f"{path[0]}: a {type(obj).__name__} was changed, and is too large to be put back")
+                raise UnfitError(f"{path[0]}: a {type(obj).__name__} was changed, and is too large to be put back")
         for _, obj, how, old, _ in changes:
             assert how.put is not None
             how.put(obj, old)

@@ -79,6 +79,7 @@ class _Walk(ast.NodeVisitor):
         self.later: dict[str, tuple[set[str], set[str]]] = {}  # function -> what calling it reads, binds
         self.called = False
         self.here: ast.stmt | None = None
+        self.in_text = False  # statements there have no place in the cell where a check could stand
         self.walk(body)
 
     def walk(self, *parts: _Part) -> None:
@@ -90,7 +91,7 @@ class _Walk(ast.NodeVisitor):
                 case str(name):
                     self.bind(name)
                 case ast.stmt():
-                    before, self.here = self.here, part
+                    before, self.here = self.here, self.here if self.in_text else part
                     self.visit(part)
                     self.here = before
                 case ast.AST():
@@ -143,10 +144,13 @@ class _Walk(ast.NodeVisitor):
 
     def text(self, source: str) -> None:
         """Python source inside a string is code of the cell."""
+        before, self.in_text = self.in_text, True
         try:
             self.walk(ast.parse(source.strip()).body)
         except SyntaxError:
             self.opaque.add("code in a string that does not parse")
+        finally:
+            self.in_text = before
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store):

@@ -26,7 +26,7 @@ from IPython.core.inputtransformer2 import cell_magic
 
 from nbflow.notebook.names import Names, names_of
 
-__all__ = ["Cell", "Wrap", "cell_of", "cells", "mark"]
+__all__ = ["Cell", "Wrap", "cell_of", "cells", "checked", "mark"]
 
 _HEADER = re.compile(r"%%task(\s|$)")
 _REMEMBERED = 64  # cells that may lie between a cell's transformation and its start: nested `run_cell` only
@@ -130,8 +130,8 @@ class Wrap:
         if rest:
             attempt = loop.body[1]
             assert isinstance(attempt, ast.With)
-            checked = _Checks(cell.names.checks, cell.step).visit(ast.Module(rest, []))
-            attempt.body = self._shown(checked.body, cell.step)
+            rest = checked(rest, cell.names.checks, cell.step)
+            attempt.body = _classes_told(self._shown(rest, cell.step), cell.step)
         tree = ast.fix_missing_locations(ast.Module([*head, loop], []))
         try:
             compile(tree, "<task>", "exec", flags, dont_inherit=True)
@@ -179,9 +179,13 @@ def label_of(body: list[ast.stmt]) -> str:
     return line if len(line) <= 40 else line[:39] + "…"
 
 
-class _Checks(ast.NodeTransformer):
-    """Puts `<step>.touch(names)` before each statement whose reads are decided at run time."""
+def checked(body: list[ast.stmt], checks: Mapping[ast.stmt, frozenset[str]], step: str) -> list[ast.stmt]:
+    """The statements with `<step>.touch(names)` before each one whose reads are decided at run time."""
+    tree: ast.Module = _Checks(checks, step).visit(ast.Module(body, []))
+    return tree.body
 
+
+class _Checks(ast.NodeTransformer):
     def __init__(self, checks: Mapping[ast.stmt, frozenset[str]], step: str) -> None:
         self.checks, self.step = checks, step
 
@@ -190,6 +194,16 @@ class _Checks(ast.NodeTransformer):
         if isinstance(node, ast.stmt) and (names := self.checks.get(node)):
             return [_located(f"{self.step}.touch{(*sorted(names),)!r}", node), node]
         return node
+
+
+def _classes_told(body: list[ast.stmt], step: str) -> list[ast.stmt]:
+    """`<step>.made(name)` behind each class statement: what is changed in the class later, is seen by that."""
+    told: list[ast.stmt] = []
+    for each in body:
+        told.append(each)
+        if isinstance(each, ast.ClassDef):
+            told.append(_located(f"{step}.made({each.name!r})", each))
+    return told
 
 
 def _display(statement: ast.Expr, step: str) -> ast.stmt:

@@ -11,7 +11,7 @@ from typing import Any
 
 from nbflow import events
 from nbflow.durations import spell
-from nbflow.errors import DamagedError, StepTimeout, StoreError
+from nbflow.errors import NbflowError, StepTimeout, StoreError
 from nbflow.step.commands import Call, Claim, Command, Draw, Err, Load, Look, Now, Ok, Outcome, Save, Seen, Sleep, Tell
 from nbflow.step.policy import Policy
 from nbflow.step.retry import backoff
@@ -76,7 +76,7 @@ def _behind_the_lock(step: int, policy: Policy) -> Part:
         return None
     try:
         value = yield Load(seen.entry)
-    except DamagedError:
+    except StoreError:
         return None
     yield Tell(verdict)
     return Ok(value)
@@ -118,8 +118,8 @@ def _save(step: int, policy: Policy, outcome: Ok, cost: float) -> Part:
     if not why:
         try:
             size: int = yield Save(outcome, cost)
-        except StoreError as error:
-            why = str(error)
+        except Exception as error:  # noqa: BLE001 - the result stands, whatever became of its entry
+            why = str(error) if isinstance(error, NbflowError) else reason(error)
         else:
             return size
     now, _ = yield Now()

@@ -5,7 +5,7 @@ icon and a word, which always stand together: neither colour nor shape alone say
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from nbflow.events import (
     Began,
@@ -34,7 +34,8 @@ class State(StrEnum):
     icon: str
     word: str
 
-    def __new__(cls, name: str, icon: str, word: str) -> "State":  # noqa: D102 - how an enum member gets attributes
+    def __new__(cls, name: str, icon: str, word: str) -> Self:
+        """A member: the first of its three values is the one that it equals."""
         state = str.__new__(cls, name)
         state._value_ = name
         state.icon = icon
@@ -51,7 +52,7 @@ class State(StrEnum):
     TIMED_OUT = "TimedOut", "◷", "timed out"
     CANCELLED = "Cancelled", "⊘", "cancelled"
     CRASHED = "Crashed", "⊗", "crashed"
-    NOT_READY = "NotReady", "–", "not ready"
+    NOT_READY = "NotReady", "–", "not ready"  # noqa: RUF001 - a dash is meant
 
 
 FAILURES: Final = frozenset({State.FAILED, State.TIMED_OUT, State.CRASHED})

@@ -22,6 +22,7 @@ from typing import Final, Literal, NamedTuple
 
 from nbflow.errors import DamagedError, StoreError
 from nbflow.store.digests import digesting
+from nbflow.store.trouble import trouble
 
 __all__ = ["INLINE", "NAME", "Blob", "Spool", "Verify", "read", "temporary", "trailer", "view_of"]
 
@@ -74,7 +75,8 @@ class Blob(NamedTuple):
     @classmethod
     def unpack(cls, payload: bytes) -> "Blob":
         """From the payload of a row whose seal was checked."""
-        return cls(*_BLOB.unpack_from(payload), payload[_BLOB.size :].decode())
+        digest, stream, directory, end = _BLOB.unpack_from(payload)
+        return cls(digest, stream, directory, end, payload[_BLOB.size :].decode())
 
 
 class Spool:
@@ -101,14 +103,19 @@ class Spool:
         if self._file < 0 and self.size <= INLINE:
             self.parts.append(bytes(part))
             return
-        self._open()
-        self._hash.update(view)
-        _write(self._file, view)
+        try:
+            self._open()
+            self._hash.update(view)
+            _write(self._file, view)
+        except OSError as error:  # said here, because a value's own `__reduce__` may raise one too
+            raise trouble(self._folder.parent, error) from error
 
     def _open(self) -> None:
         """Make the file, if there is none yet, and move what was kept in memory there."""
         if self.size > self._limit:
-            raise StoreError(f"the value takes more than the store may hold in all ({self._limit:,} bytes): raise max_size")
+            raise StoreError(
+                f"the value takes more than the store may hold in all ({self._limit:,} bytes): raise max_size"
+            )
         if self._file >= 0:
             return
         path = self._temporary

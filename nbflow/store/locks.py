@@ -62,17 +62,19 @@ class Flights:
 
         Args:
             key: Lookup key.
-            owner: Tells callers apart: a thread, a task. None is the calling thread.
+            owner: Tells callers apart; None is the calling thread. A step that runs inside another one names
+                that one's owner as its `parent`.
             wait: Return only once the answer is yes.
 
         Raises:
-            InterfaceError: The owner would wait for itself, directly or around others of this process.
+            InterfaceError: The owner would wait for itself or for a step it runs in, also around others of this
+                process that wait.
         """
         if owner is None:
             owner = threading.get_ident()
         mine = _Flight(owner)
         while (front := self._flights.setdefault(key, mine)) is not mine:
-            if front.owner == owner:
+            if front.owner in _lineage(owner):
                 raise InterfaceError("a step waits for its own result: it calls itself with the same inputs")
             if not wait:
                 return False
@@ -86,10 +88,10 @@ class Flights:
             self._land(key, mine)
         return mine.held
 
-    def release(self, key: str) -> None:
-        """Give up a claim, from any thread; a key that is not claimed is left alone."""
+    def release(self, key: str, owner: object = None) -> None:
+        """Give up a claim, from any thread; a key that is not claimed, or by another owner, is left alone."""
         flight = self._flights.get(key)
-        if flight is None or not flight.held:
+        if flight is None or not flight.held or (owner is not None and flight.owner != owner):
             return
         if self._file >= 0:
             with suppress(OSError):
@@ -186,15 +188,26 @@ class Flights:
         """Wait for the flight in front; its end says nothing about who is next."""
         self._waiting[owner] = key
         try:
-            next_key: str | None = key
-            while next_key is not None and (flight := self._flights.get(next_key)):
-                if flight.owner == owner:
-                    raise InterfaceError("steps wait for each other in a circle: each needs the other's result")
-                next_key = self._waiting.get(flight.owner)
+            if self._circular(key, _lineage(owner), {key}):
+                raise InterfaceError("steps wait for each other in a circle: each needs the other's result")
             with front.done:
                 pass
         finally:
             self._waiting.pop(owner, None)
+
+    def _circular(self, key: str, lineage: list[object], seen: set[str]) -> bool:
+        """Whether the key's holder, or a step that runs inside it, waits for one of a lineage."""
+        flight = self._flights.get(key)
+        if flight is None:
+            return False
+        if flight.owner in lineage:
+            return True
+        for waiting, wanted in list(self._waiting.items()):
+            if wanted not in seen and flight.owner in _lineage(waiting):
+                seen.add(wanted)
+                if self._circular(wanted, lineage, seen):
+                    return True
+        return False
 
     def _land(self, key: str, flight: _Flight) -> None:
         self._flights.pop(key, None)
@@ -268,11 +281,22 @@ def flights_of(path: Path) -> Flights:
 
 
 def _forked() -> None:
+    global _guard  # noqa: PLW0603 - a thread that is not here may have held it
+    _guard = threading.Lock()
     for flights in list(_all.values()):
         flights.forked()
 
 
 os.register_at_fork(after_in_child=_forked)
+
+
+def _lineage(owner: object) -> list[object]:
+    """An owner and those it runs in, innermost first."""
+    found = []
+    while owner is not None:
+        found.append(owner)
+        owner = getattr(owner, "parent", None)
+    return found
 
 
 def _place(key: str) -> int:

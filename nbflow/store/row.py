@@ -16,7 +16,21 @@ from typing import Any, Final, NamedTuple
 from nbflow.store.seal import ID_SIZE, SEAL_SIZE, Seal
 from nbflow.trace import Fact, Trait, Traits
 
-__all__ = ["BIG", "BUFFERS", "HEAD", "SCHEMA", "Draft", "Found", "Info", "inline", "outline", "pack", "row_key", "unpack"]
+__all__ = [
+    "BIG",
+    "BUFFERS",
+    "HEAD",
+    "SCHEMA",
+    "SCHEMA_AT",
+    "Draft",
+    "Found",
+    "Info",
+    "inline",
+    "outline",
+    "pack",
+    "row_key",
+    "unpack",
+]
 
 SCHEMA: Final = 1
 BIG: Final = 1
@@ -25,6 +39,9 @@ FACTS: Final = 4
 
 HEAD: Final = struct.Struct(f"<{ID_SIZE}sBBHddQI")
 """Key id, schema, flags, codec, created, cost, bytes stored, bytes of payload."""
+
+SCHEMA_AT: Final = SEAL_SIZE + ID_SIZE
+"""Where a row names its schema."""
 
 _BODY: Final = SEAL_SIZE + HEAD.size
 _COUNT: Final = struct.Struct("<I")
@@ -89,6 +106,9 @@ class Found(NamedTuple):
     end: int
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"Found({self.row!r}, created={self.created!r}, cost={self.cost!r}, size={self.size!r})"
+
     @property
     def payload(self) -> bytes:
         """The packed value."""
@@ -134,18 +154,17 @@ def row_key(key: str, facts: Iterable[Fact], owner: bytes) -> str:
     return f"{key}.{digest.hexdigest()}"
 
 
-def pack(seal: Seal, row: str, draft: Draft, kind: tuple[int, int, str], size: int, payload: bytes) -> bytes:
+def pack(seal: Seal, row: str, draft: Draft, form: tuple[int, int, str, int], payload: bytes) -> bytes:
     """A sealed row.
 
     Args:
         seal: The user's.
         row: The row's own key.
         draft: Everything but the value.
-        kind: Flags, number and name of the serializer.
-        size: Bytes of a container; 0: the row is all there is.
+        form: Flags, number and name of the serializer, bytes of the container or 0.
         payload: The packed value.
     """
-    flags, codec, name = kind
+    flags, codec, name, size = form
     facts = [list(fact) for fact in draft.facts]
     traits = {label: list(trait) for label, trait in draft.traits.items()}
     cold = _encode({"tag": draft.tag, "serializer": name, "facts": facts, "traits": traits}).encode()

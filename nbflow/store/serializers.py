@@ -6,9 +6,20 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from nbflow.errors import ConfigurationError, StoreError
+from nbflow.errors import ConfigurationError, UnfitError
 
-__all__ = ["JSON", "PICKLE", "Adapted", "Joblib", "Json", "Pickle", "Serializer", "UnstorableError", "named", "serializer_of"]
+__all__ = [
+    "JSON",
+    "PICKLE",
+    "Adapted",
+    "Joblib",
+    "Json",
+    "Pickle",
+    "Serializer",
+    "UnstorableError",
+    "named",
+    "serializer_of",
+]
 
 Data = bytes | bytearray | memoryview
 Write = Callable[[Any], object]
@@ -17,7 +28,7 @@ _IN_BAND = 4096
 """Smaller buffers stay in the stream, where each costs nothing of its own."""
 
 
-class UnstorableError(StoreError):
+class UnstorableError(UnfitError):
     """A value has no form that could be stored.
 
     Attributes:
@@ -144,6 +155,12 @@ PICKLE = Pickle()
 JSON = Json()
 CODECS: dict[str, tuple[int, Any]] = {"pickle": (1, PICKLE), "joblib": (2, Joblib()), "json": (3, JSON)}
 BY_CODEC: dict[int, Any] = dict(CODECS.values())
+
+
+def codec_of(serializer: Serializer) -> tuple[int, str]:
+    """What entries say they were stored by: a number, 0 for one that is not ours, and a name."""
+    number, ours = CODECS.get(serializer.name, (0, None))
+    return (number if type(serializer) is type(ours) else 0), serializer.name
 
 
 def named(name: str) -> Serializer:

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from nbflow.durations import ago, spell
 from nbflow.step.states import ACTIVE, FAILURES, State
 from nbflow.widget import plain
-from nbflow.widget.rows import Row, Segment
+from nbflow.widget.rows import Row, Segment, Tally
 
-__all__ = ["Line", "Tally", "View", "line_of", "line_of_group", "spell_counts"]
+__all__ = ["Line", "View", "line_of", "line_of_group", "spell_counts"]
 
 _NAME: Final = 96
 _REASON: Final = 160
@@ -47,7 +47,7 @@ class Line(NamedTuple):
         trace: Its traceback.
         log: What it printed and logged, a line each.
         depth: How many of the lines above it belong to.
-        count: Steps that this line stands for.
+        steps: How many steps this line stands for.
     """
 
     state: State
@@ -61,21 +61,7 @@ class Line(NamedTuple):
     trace: str = ""
     log: tuple[str, ...] = ()
     depth: int = 0
-    count: int = 1
-
-
-class Tally:
-    """Running totals of one task; `rows` are its first few."""
-
-    def __init__(self, task: str) -> None:
-        self.task = task
-        self.total = 0
-        self.counts: dict[State, int] = {}
-        self.rows: tuple[Row, ...] = ()
-        self.began: float | None = None
-        self.ended = 0.0
-        self.saved = 0.0
-        self.size = 0
+    steps: int = 1
 
 
 class View(NamedTuple):
@@ -136,7 +122,7 @@ class View(NamedTuple):
 
     @property
     def receipt(self) -> str:
-        """One line for a run that only took results from the store: `load() · cached 2 h ago · saved 41.2 s · 1.8 MB`."""
+        """One line for a run that only took results from the store: `load · cached 2 h ago · saved 41.2 s · 1.8 MB`."""
         if self.total == 1 and len(self.lines) == 1:
             line = self.lines[0]
             return " · ".join(part for part in (line.name, line.reason, line.time, line.size) if part)
@@ -166,23 +152,24 @@ def line_of(row: Row, now: float, depth: int = 0) -> Line:
 
 
 def line_of_group(tally: Tally, now: float) -> Line:
-    """All steps of one task in a line: `fetch ×480 · 471 ran · 6 cached · 3 failed`."""
+    """All steps of one task in a line: `fetch ×480 · 471 ran · 6 cached · 3 failed`."""  # noqa: RUF002 - a multiplication sign is meant
     state = _overall(tally.counts)
-    began, ended = tally.began, None if state in ACTIVE else tally.ended
-    segments = () if began is None else (Segment(began, ended, state),)
+    failed, active = (sum(tally.counts[each] for each in some) for some in (FAILURES, ACTIVE))
+    ended = None if active else tally.ended
+    bar = State.RUNNING if active else State.CACHED if state is State.CACHED else State.COMPLETED
     if state is State.CACHED:
         time = f"saved {spell(tally.saved)}" if tally.saved >= 0.001 else ""
     else:
-        time = "" if began is None else spell(max(0.0, (now if ended is None else ended) - began))
+        time = spell(max(0.0, (now if ended is None else ended) - tally.began))
     return Line(
         state,
-        state.word,
-        f"{plain.line(tally.task, _NAME)} ×{tally.total:,}",
+        f"{failed:,} failed" if failed else state.word,
+        f"{plain.line(tally.task, _NAME)} ×{tally.total:,}",  # noqa: RUF001 - as above
         spell_counts(tally.counts),
-        segments=segments,
+        segments=(Segment(tally.began, ended, bar),),
         time=time,
         size=plain.size(tally.size) if tally.size else "",
-        count=tally.total,
+        steps=tally.total,
     )
 
 
@@ -239,4 +226,4 @@ def _time(row: Row, now: float) -> str:
 
 def _tick(row: Row) -> tuple[Segment, ...]:
     """A step that never ran still has a place on the timeline once it has ended."""
-    return () if row.ended is None else (Segment(row.since, row.ended, row.state),)
+    return () if row.ended is None else (Segment(row.ended, row.ended, row.state),)

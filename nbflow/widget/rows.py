@@ -27,7 +27,7 @@ from nbflow.events import (
 )
 from nbflow.step.states import TERMINAL, State, after
 
-__all__ = ["Row", "Segment", "fold"]
+__all__ = ["Row", "Segment", "Tally", "fold"]
 
 _LOG_LINES: Final = 200
 _LOG_CHARACTERS: Final = 64 * 1024
@@ -46,17 +46,32 @@ class Segment(NamedTuple):
     state: State
 
 
+class Tally:
+    """Running totals of one task; `rows` are its first few."""
+
+    __slots__ = ("began", "counts", "ended", "rows", "saved", "size", "task", "total")
+
+    def __init__(self, task: str, began: float) -> None:
+        self.task, self.began, self.ended = task, began, began
+        self.counts = dict.fromkeys(State, 0)
+        self.total = self.size = 0
+        self.saved = 0.0
+        self.rows: tuple[Row, ...] = ()
+
+
 class Row:
     """What is known of one step. Times are in seconds since the epoch, sizes in bytes.
 
     Attributes:
-        why: Why it ran or did not, in words: the age of a hit, the reason of a miss.
+        tally: The totals of its task.
+        why: Why there was no hit, in words.
         missed: The miss while nobody explained it, else None.
         note: Why its result is not in the store.
         since: When its first attempt began, or when it was found, or when it was queued.
         retry_at: When the next attempt begins.
     """
 
+    tally: Tally
     ended: float | None = None
     why: str = ""
     missed: Missed | None = None
@@ -95,10 +110,10 @@ def _began(row: Row, event: Began) -> None:
 
 
 def _hit(row: Row, event: Hit) -> None:
-    row.close(event.at, State.FAILED)
-    row.age, row.saved, row.size = event.age, event.saved, event.size
-    row.error = row.trace = ""
-    row.missed = None
+    _, _, row.age, row.saved, row.size = event
+    if row.segments:
+        row.close(event.at, State.FAILED)
+        row.error = ""
 
 
 def _missed(row: Row, event: Missed) -> None:

@@ -14,8 +14,8 @@ from typing import Final
 
 from nbflow.events import Began, Event, Missed, Queued
 from nbflow.step.states import FAILURES, State
-from nbflow.widget.lines import Line, Tally, View, line_of, line_of_group
-from nbflow.widget.rows import Row, fold
+from nbflow.widget.lines import Line, View, line_of, line_of_group
+from nbflow.widget.rows import Row, Tally, fold
 
 __all__ = ["Board"]
 
@@ -36,8 +36,8 @@ class Board:
     """Rows of steps, thread-safe: `hear` is a sink for a `Bus`, `view` what a renderer takes.
 
     Args:
-        explain: A better reason for a miss than the word that came with it, asked when its row is shown, in the
-            thread that looks, for at most 20 rows a look; `""` for none.
+        explain: A better reason for a miss, from the task's label and the event, asked when the row is shown, in
+            the thread that looks, for at most 20 rows a look; `""` where there is none.
         skip: Steps to leave out, by the event that introduces them.
         keep: Rows to keep at most; beyond it the oldest that have ended go. Steps that still run always stay.
         pause: Seconds without any step after which the timeline begins anew.
@@ -46,7 +46,7 @@ class Board:
 
     def __init__(
         self,
-        explain: Callable[[Missed], str] | None = None,
+        explain: Callable[[str, Missed], str] | None = None,
         *,
         skip: Callable[[Queued | Began], bool] | None = None,
         keep: int = 10_000,
@@ -64,9 +64,7 @@ class Board:
         self._unexplained: deque[Row] = deque()
         self._texts: dict[int, int] = {}
         self._characters = 0
-        self._counts: dict[State, int] = {}
         self._tallies: dict[str, Tally] = {}
-        self._saved = 0.0
         self._began = 0.0
         self._last = -inf
 
@@ -106,7 +104,7 @@ class Board:
         """
         with self._lock:
             self._catch_up()
-            every = sum(self._counts.values()) <= min(whole, self._keep)
+            every = sum(tally.total for tally in self._tallies.values()) <= min(whole, self._keep)
             rows = list(self._tree() if every else self._notable())
             unexplained = [(row, row.missed) for row, _ in rows if row.missed is not None]
         for row, missed in unexplained[:_EXPLAINED_PER_DRAW]:
@@ -115,66 +113,64 @@ class Board:
             now = max(self._clock(), self._last)
             lines = [line_of(row, now, depth) for row, depth in rows] if every else self._grouped(rows, now)
             ended = None if self._active else self._last
-            left_out = 0 if every else sum(tally.total for tally in islice(self._tallies.values(), _SHOWN_GROUPS, None))
-            return View(now, self._began, ended, dict(self._counts), self._saved, tuple(lines), left_out)
+            tallies = self._tallies.values()
+            left_out = 0 if every else sum(tally.total for tally in islice(tallies, _SHOWN_GROUPS, None))
+            counts = {state: sum(tally.counts[state] for tally in tallies) for state in State}
+            saved = sum(tally.saved for tally in tallies)
+            return View(now, self._began, ended, counts, saved, tuple(lines), left_out)
 
     # -- from events to rows, under the lock --
 
     def _catch_up(self) -> None:
-        inbox = self._inbox
+        inbox, rows = self._inbox, self._rows
         for _ in range(len(inbox)):
             event = inbox.popleft()
-            row = self._rows.get(event.step)
+            row = rows.get(event.step)
             if row is None:
                 if type(event) is Queued or type(event) is Began:
                     self._welcome(event)
                 continue
             before = row.state
             fold(row, event)
-            if event.at > self._last:
+            if event.at > self._last:  # noqa: PLR1730 - half the time of max(), for every event
                 self._last = event.at
-            if row.missed is event:
-                self._keep_to_explain(row)
             if row.state is not before:
                 self._count(row, before)
+            if row.missed is event:
+                self._keep_to_explain(row)
             if row.log is not None or row.trace:
                 self._weigh(row)
 
     def _welcome(self, event: Queued | Began) -> None:
         if self._sealed or (self._skip is not None and self._skip(event)):
             return
-        if not self._active and (not self._rows or event.at - self._last > self._pause):
-            self._began = event.at
-        self._last = max(self._last, event.at)
+        at, task = event.at, event.task
+        if not self._active and (not self._rows or at - self._last > self._pause):
+            self._began = at
+        self._last = max(self._last, at)
+        tally = self._tallies.get(task)
+        if tally is None:
+            task = task if len(self._tallies) < _TASKS else _OTHERS
+            tally = self._tallies.setdefault(task, Tally(task, at))
         row = self._rows[event.step] = self._active[event.step] = Row(event)
-        tally = self._tally(row.task)
+        row.tally = tally
         tally.total += 1
-        if len(tally.rows) < _SMALL_TASK:
+        tally.counts[State.PENDING] += 1
+        if tally.total <= _SMALL_TASK:
             tally.rows = (*tally.rows, row)
-        tally.counts[State.PENDING] = tally.counts.get(State.PENDING, 0) + 1
-        self._counts[State.PENDING] = self._counts.get(State.PENDING, 0) + 1
-
-    def _tally(self, task: str) -> Tally:
-        if task not in self._tallies:
-            if len(self._tallies) >= _TASKS:
-                task = _OTHERS
-            self._tallies.setdefault(task, Tally(task))
-        return self._tallies[task]
 
     def _count(self, row: Row, before: State) -> None:
-        state, tally = row.state, self._tally(row.task)
-        for counts in (self._counts, tally.counts):
-            counts[before] -= 1
-            counts[state] = counts.get(state, 0) + 1
-        tally.began = row.since if tally.began is None else min(tally.began, row.since)
+        tally: Tally = row.tally
+        tally.counts[before] -= 1
+        tally.counts[row.state] += 1
         if row.ended is None:
             return
-        tally.ended = max(tally.ended, row.ended)
         tally.saved += row.saved
         tally.size += row.size
-        self._saved += row.saved
-        self._active.pop(row.step, None)
-        if state in FAILURES:
+        if row.ended > tally.ended:  # noqa: PLR1730 - as above
+            tally.ended = row.ended
+        del self._active[row.step]
+        if row.state in FAILURES:
             self._failures.append(row.step)
             if len(self._failures) > _FAILURES:
                 self._ended.append(self._failures.popleft())
@@ -230,19 +226,20 @@ class Board:
 
     def _grouped(self, rows: list[tuple[Row, int]], now: float) -> list[Line]:
         """A line for each task with many steps, the notable ones of them below it."""
-        lines: list[tuple[int, int, Line]] = []
-        for tally in islice(self._tallies.values(), _SHOWN_GROUPS):
-            if tally.total > _SMALL_TASK:
-                lines.append((tally.rows[0].step, -1, line_of_group(tally, now)))
+        lines = [
+            (tally.rows[0].step, -1, line_of_group(tally, now))
+            for tally in islice(self._tallies.values(), _SHOWN_GROUPS)
+            if tally.total > _SMALL_TASK
+        ]
         for row, _ in rows:
-            tally = self._tally(row.task)
+            tally = row.tally
             lines.append((tally.rows[0].step, row.step, line_of(row, now, int(tally.total > _SMALL_TASK))))
         return [line for _, _, line in sorted(lines, key=lambda entry: entry[:2])]
 
     def _ask(self, row: Row, missed: Missed) -> None:
         assert self._explain is not None
         try:
-            why = self._explain(missed)
+            why = self._explain(row.task, missed)
         except Exception:  # noqa: BLE001 - an explanation is a courtesy; without it the engine's word stands
             why = ""
         with self._lock:

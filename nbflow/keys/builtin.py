@@ -1,0 +1,129 @@
+"""Builtin containers, large strings and the other types of the language itself.
+
+Contents are read by the builtin's own methods, so that a subclass that overrides them cannot hide anything.
+"""
+
+import types
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+from nbflow.keys.bulk import Stream, bulk
+from nbflow.keys.encode import Encoder, Node, by_attribute, by_key, join, register, unnamed
+from nbflow.keys.objects import attributes, derived, instance
+
+__all__ = ["mapping"]
+
+_SORTABLE = ({int}, {str}, {bytes})
+_PART = 1 << 20  # characters of a large string encoded at a time
+
+
+def mapping(tag: bytes, items: Any) -> Node:
+    """Keys and values in their order."""
+    return Node(tag, [*chain.from_iterable(items)], label=by_key)
+
+
+def _list(encoder: Encoder, value: list[Any]) -> bytes | Node:
+    if type(value) is list:
+        return Node(b"list", value[:])
+    return derived(encoder, value, list, Node(b"list", [*list.__iter__(value)]))
+
+
+def _tuple(encoder: Encoder, value: tuple[Any, ...]) -> bytes | Node:
+    if type(value) is tuple:
+        return Node(b"tuple", value)
+    return derived(encoder, value, tuple, Node(b"tuple", [*tuple.__iter__(value)]))
+
+
+def _dict(encoder: Encoder, value: dict[Any, Any]) -> bytes | Node:
+    return derived(encoder, value, dict, mapping(b"dict", dict.items(value)))
+
+
+def _set(base: type[set[Any]] | type[frozenset[Any]]) -> Callable[[Encoder, Any], bytes | Node]:
+    tag = base.__name__.encode()
+
+    def encode(encoder: Encoder, value: Any) -> bytes | Node:
+        members = [*base.__iter__(value)]
+        if {*map(type, members)} in _SORTABLE:
+            return derived(encoder, value, base, Node(tag + b" in order", sorted(members), label=unnamed))
+        return derived(encoder, value, base, Node(tag, members, ordered=False, label=unnamed))
+
+    return encode
+
+
+def _plain(base: type, exact: Callable[[Any], object]) -> Callable[[Encoder, Any], bytes | Node]:
+    """Atoms need no encoder, only what is derived from them does."""
+    tag = base.__name__.encode()
+
+    def encode(encoder: Encoder, value: Any) -> bytes | Node:
+        return derived(encoder, value, base, Node(tag, (exact(value),), label=unnamed))
+
+    return encode
+
+
+def _str(encoder: Encoder, value: str) -> bytes | Node:
+    text = str.__str__(value)
+    stream = Stream()
+    for at in range(0, len(text), _PART):
+        stream.update(text[at : at + _PART].encode("utf-8", "surrogatepass"))
+    return derived(encoder, value, str, join(b"str", [stream.digest()]))
+
+
+def _bytes(encoder: Encoder, value: bytes) -> bytes | Node:
+    return derived(encoder, value, bytes, join(b"bytes", [bulk(value)]))
+
+
+def _bytearray(encoder: Encoder, value: bytearray) -> bytes | Node:
+    return derived(encoder, value, bytearray, join(b"bytearray", [bulk(value)]))
+
+
+def _memoryview(_: Encoder, value: memoryview) -> bytes:
+    data = value if value.c_contiguous else memoryview(value.tobytes())
+    return join(b"memoryview", [value.format.encode(), repr(value.shape).encode(), bulk(data)])
+
+
+def _complex(encoder: Encoder, value: complex) -> bytes | Node:
+    return derived(encoder, value, complex, Node(b"complex", (value.real, value.imag), label=unnamed))
+
+
+def _slice(_: Encoder, value: Any) -> Node:
+    return Node(type(value).__name__.encode(), (value.start, value.stop, value.step), label=unnamed)
+
+
+def _view(_: Encoder, value: Any) -> Node:
+    return Node(type(value).__name__.encode(), [*value], label=unnamed)
+
+
+def _namespace(encoder: Encoder, value: types.SimpleNamespace) -> bytes | Node:
+    node = Node(b"namespace", attributes(value), label=by_attribute)
+    return node if type(value) is types.SimpleNamespace else Node(encoder.kind(type(value)), [node], label=unnamed)
+
+
+def _type(encoder: Encoder, value: type) -> bytes:
+    return join(b"type", [encoder.kind(value)])
+
+
+register(list, _list, subclasses=True)
+register(tuple, _tuple, subclasses=True)
+register(dict, _dict, subclasses=True)
+register(set, _set(set), subclasses=True)
+register(frozenset, _set(frozenset), subclasses=True)
+register(int, _plain(int, int.__int__), subclasses=True)
+register(float, _plain(float, float.__float__), subclasses=True)
+register(complex, _complex, subclasses=True)
+register(str, _str, subclasses=True)
+register(bytes, _bytes, subclasses=True)
+register(bytearray, _bytearray, subclasses=True)
+register(memoryview, _memoryview)
+register(range, _slice)
+register(slice, _slice)
+register(type(...), lambda _, value: join(b"constant", [repr(value).encode()]))
+register(type(NotImplemented), lambda _, value: join(b"constant", [repr(value).encode()]))
+register(types.MappingProxyType, lambda _, value: mapping(b"mappingproxy", value.items()))
+register(type({}.keys()), _view)
+register(type({}.values()), _view)
+register(type({}.items()), _view)
+register(types.SimpleNamespace, _namespace, subclasses=True)
+register(Node, lambda _, value: value)
+register(type, _type, subclasses=True)
+register(object, instance, subclasses=True)

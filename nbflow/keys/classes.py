@@ -1,0 +1,149 @@
+"""The identity of a user's class: what it is made of now, whatever its source says.
+
+Its own functions count by their code, its other attributes by their values; so `Model.rate = 5` and a method that
+`%autoreload` replaced are seen. What Python generates for a dataclass, an enum or a named tuple counts by what it was
+generated from.
+"""
+
+import inspect
+import re
+from collections.abc import Callable
+from enum import Enum
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
+from typing import Any
+
+from nbflow.keys import origin
+from nbflow.keys.gather import DESCRIPTORS, Gather, constant
+from nbflow.keys.encode import Encoder
+
+__all__ = ["walk_class"]
+
+COUNTED = frozenset({"__slots__", "__match_args__", "__hash__"})
+"""Special attributes that are no functions, and count."""
+
+FIELDS = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__")
+FIELD = ("name", "default", "default_factory", "factory", "init", "eq", "order", "hash", "kw_only", "converter", "validator")
+GENERATED = ("<attrs generated", "<attrs-generated")
+
+address = re.compile(r" at 0x[0-9a-fA-F]+").sub
+
+
+def walk_class(gather: Gather, kind: type, label: str, function: Callable[[FunctionType, str], None]) -> None:
+    """Collects what a class is made of; `function` collects one of its methods."""
+    body = vars(kind)
+    guard = gather.guard
+    me, inside = guard.hold(kind), guard.hold(body)
+    guard.same(f"{me}.__mro__", kind.__mro__)
+    guard.test(f"len({inside}) == {len(body)}")
+    gather.add(label, b"class", kind.__name__.encode())
+    for base in (*kind.__mro__[1:], type(kind)):
+        if base not in (object, type):
+            gather.add(label, gather.refer(base).encode())
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        for name, member in kind.__members__.items():
+            gather.add(label, name.encode(), member.name.encode())
+            value(gather, f"{me}.__members__[{name!r}]._value_", member._value_, label, name)  # noqa: SLF001
+    gather.add(label, *annotations(gather, kind))
+    fields(gather, kind, label)
+    for name in sorted(body):
+        thing = body[name]
+        if left_out(kind, name, thing):
+            continue
+        where = f"{inside}[{name!r}]"
+        functions = [*parts_of(thing)]
+        if functions:
+            guard.same(where, thing)
+            gather.add(label, name.encode(), type(thing).__name__.encode())
+            for each in functions:
+                if isinstance(each, FunctionType) and origin.users(each) and (id(each), "") not in gather.labels:
+                    gather.label(label + "." + name, of=each)
+                    gather.add(label, b"method")
+                    function(each, label)
+                else:
+                    gather.add(label, gather.refer(each).encode())
+        else:
+            value(gather, where, thing, label, name)
+
+
+def value(gather: Gather, where: str, thing: Any, label: str, name: str) -> None:
+    """An attribute that is no method. A library's descriptor (a column, a trait) counts by its type."""
+    if hasattr(type(thing), "__get__") and not constant(thing) and not isinstance(thing, FunctionType | type):
+        gather.guard.same(where, thing)
+        gather.add(label, name.encode(), gather.refer(type(thing)).encode())
+    else:
+        gather.bound(where, thing, label, name)
+        gather.shorts.pop(label, None)
+
+
+def parts_of(thing: Any) -> list[Any]:
+    """The functions that a method, a property or a descriptor is made of."""
+    if isinstance(thing, FunctionType):
+        return [thing]
+    if isinstance(thing, DESCRIPTORS):
+        parts = [getattr(thing, part, None) for part in ("__func__", "fget", "fset", "fdel")]
+    elif hasattr(type(thing), "__get__") and not isinstance(thing, type):
+        parts = [getattr(thing, part, None) for part in ("func", "__wrapped__", "wrapped", "fget", "__func__")]
+    else:
+        return []
+    return [part for part in parts if callable(part)]
+
+
+def left_out(kind: type, name: str, thing: Any) -> bool:
+    """Whether an attribute was made by Python or by a library, from something that counts already."""
+    special = name.startswith("__") and name.endswith("__")
+    if isinstance(thing, MemberDescriptorType | GetSetDescriptorType):
+        return True
+    if isinstance(thing, FunctionType):
+        made = thing.__globals__.get("__name__", "")
+        return (
+            thing.__code__.co_qualname.startswith("__create_fn__")
+            or thing.__code__.co_filename.startswith(GENERATED)
+            or str(made).startswith("namedtuple_")
+            or not parts_count(thing)
+        )
+    if special and not isinstance(thing, DESCRIPTORS):
+        return name not in COUNTED and not (constant(thing) and name not in ("__doc__", "__module__", "__qualname__"))
+    if issubclass(kind, Enum):
+        return name in kind.__members__ or (name.startswith("_") and name.endswith("_"))
+    return name == "_abc_impl" or (name.startswith("_abc_") and special)
+
+
+def parts_count(function: FunctionType) -> bool:
+    """A library's function inside a user's class was put there by a decorator or a base, unless it wraps one."""
+    return origin.users(function) or getattr(function, "__wrapped__", None) is not None
+
+
+def annotations(gather: Gather, kind: type) -> list[bytes]:
+    """Names and types of annotated attributes: dataclasses and their kin are made of them."""
+    try:
+        found = inspect.get_annotations(kind)
+    except Exception:  # noqa: BLE001 - from Python 3.14 on they are evaluated here, and a name may not be bound yet
+        return [b"annotations"]
+    return [part for name, hint in found.items() for part in (name.encode(), written(gather, hint).encode())]
+
+
+def written(gather: Gather, hint: Any) -> str:
+    """A type, as text that does not change from run to run; the user's classes in it are visited."""
+    arguments = getattr(hint, "__args__", None)
+    if isinstance(arguments, tuple) and not isinstance(hint, type):
+        inner = ", ".join([written(gather, each) for each in (*arguments, *getattr(hint, "__metadata__", ()))])
+        return f"{written(gather, getattr(hint, '__origin__', type(hint)))}[{inner}]"
+    return gather.refer(hint) if isinstance(hint, type) else address("", repr(hint))
+
+
+def fields(gather: Gather, kind: type, label: str) -> None:
+    """Fields of a dataclass, an attrs class or a pydantic model."""
+    for source in FIELDS:
+        found = vars(kind).get(source)
+        items = found.items() if isinstance(found, dict) else [(f.name, f) for f in found or ()]
+        where = f"{gather.guard.hold(kind)}.{source}"
+        for at, (name, field) in enumerate(items):
+            place = f"{where}[{name!r}]" if isinstance(found, dict) else f"{where}[{at}]"
+            for part in FIELD:
+                thing = getattr(field, part, None)
+                if thing is not None:
+                    gather.bound(f"{place}.{part}", thing, label, f"{name}.{part}", loose=True)
+    parameters = vars(kind).get("__dataclass_params__")
+    if parameters is not None:
+        gather.add(label, Encoder().of(repr(parameters)))
+    gather.shorts.pop(label, None)

@@ -1,0 +1,248 @@
+"""What a function reaches by the names it reads: globals, closure cells, defaults, imports, attributes of modules."""
+
+import importlib
+import sys
+from collections.abc import Iterable
+from importlib.util import resolve_name
+from types import CellType, FunctionType, ModuleType
+from typing import Any
+
+from nbflow.keys import origin
+from nbflow.keys.gather import ROOT, Gather, constant, keyable
+from nbflow.keys.guard import watch
+from nbflow.keys.reads import Chain, Reads
+from nbflow.keys.scopes import Import
+from nbflow.keys.syntax import syntax
+
+__all__ = ["Functions"]
+
+SHELL = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open", "display"})
+MACHINE = frozenset({"sys", "os", "posix", "nt", "platform", "site", "sysconfig", "builtins"})
+"""Modules whose constants tell of the machine, which is no input."""
+MISSING = object()
+
+
+class Functions:
+    """Collects functions into a `Gather`."""
+
+    def __init__(self, gather: Gather, home: dict[str, Any] | None) -> None:
+        self.gather = gather
+        self.home = home  # the namespace whose globals need no module before their names
+
+    def visit(self, function: FunctionType, label: str) -> None:
+        """A function of the user's: its code, and everything bound to what that reads."""
+        gather = self.gather
+        watch(function)
+        gather.guard.hold(function)
+        code, reads = function.__code__, syntax(function).reads
+        gather.add(label, b"function", syntax(function).digest)
+        gather.strings.update(reads.strings)
+        self.defaults(function, label)
+        space = function.__globals__
+        cells = self.cells(function)
+        for name, (where, cell) in cells.items():
+            if name in reads.effects and not_code(cell):
+                self.effect(where, cell.cell_contents, label)
+            else:
+                self.cell(where, cell, [c[1:] for c in reads.chains if c[0] == name], self.named("closure", name, label, cell))
+        for chain in reads.chains:
+            if chain[0] not in code.co_freevars:
+                self.name(space, chain)
+        for name in reads.effects:
+            if name not in cells and name in space:
+                self.effect(f"{gather.guard.hold(space)}[{name!r}]", space[name], label)
+        self.looked_up(space, reads)
+        self.imports(function, reads)
+
+    def wrapper(self, function: FunctionType, label: str) -> None:
+        """A library's function around one of the user's: what is in its cells, as far as that has content."""
+        watch(function)
+        self.gather.add(label, self.gather.library(function).encode())
+        for name, (where, cell) in self.cells(function).items():
+            into = self.named("closure", name, label, cell)
+            if not filled(cell):
+                continue
+            value = cell.cell_contents
+            if name == "registry" and function.__code__.co_qualname == "singledispatch.<locals>.wrapper":
+                self.gather.guard.fetch(f"dict({where})", into)
+            elif constant(value) or isinstance(value, FunctionType | type):
+                self.gather.bound(where, value, into)
+            else:
+                self.gather.guard.kind(where, value)
+                self.gather.add(into, origin.name_of(type(value)).encode())
+        inner = getattr(function, "__wrapped__", None)
+        if isinstance(inner, FunctionType):
+            self.gather.links.add((label, self.gather.refer(inner)))
+
+    def defaults(self, function: FunctionType, label: str) -> None:
+        """Values of defaults. Of `object()` and its like there is no more than one."""
+        gather, code = self.gather, function.__code__
+        given = function.__defaults__ or ()
+        names = code.co_varnames[code.co_argcount - len(given) : code.co_argcount]
+        for at, (name, value) in enumerate(zip(names, given, strict=True)):
+            where = f"{gather.guard.hold(given)}[{at}]"
+            gather.bound(where, value, self.named("default", name, label, given), loose=type(value) is object)
+        keyword = function.__kwdefaults__ or {}
+        for name in sorted(keyword):
+            where = f"{gather.guard.hold(keyword)}[{name!r}]"
+            gather.bound(where, keyword[name], self.named("default", name, label, keyword), loose=type(keyword[name]) is object)
+
+    def cells(self, function: FunctionType) -> dict[str, tuple[str, CellType]]:
+        """Closure cells by name, with the source of their contents: they are not held, they may be data."""
+        me = self.gather.guard.hold(function)
+        names = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        return {name: (f"{me}.__closure__[{at}].cell_contents", cell) for at, (name, cell) in enumerate(names)}
+
+    def cell(self, where: str, cell: CellType, attributes: list[Chain], into: str) -> None:
+        """One closure cell. An empty one is a name not bound yet: of the function itself, or of a later one."""
+        if not filled(cell):
+            empty = self.gather.guard.hold(filled)
+            self.gather.guard.test(f"not {empty}({where.removesuffix('.cell_contents')})")
+            self.gather.add(into, b"empty")
+        for rest in attributes or [()]:
+            if filled(cell):
+                self.value(where, cell.cell_contents, rest, into)
+
+    def name(self, space: dict[str, Any], chain: Chain, *, loose: bool = False) -> None:
+        """A global with the attributes read from it. A name that is not bound is a builtin, or comes later."""
+        hold = self.gather.guard.hold
+        if chain[0] not in space:
+            self.gather.guard.test(f"{chain[0]!r} not in {hold(space)}")
+            return
+        where = f"{hold(space)}[{chain[0]!r}]"
+        self.value(where, space[chain[0]], chain[1:], self.named("global", chain[0], "", space), loose=loose)
+
+    def value(self, where: str, value: Any, rest: Chain, into: str, *, loose: bool = False) -> None:
+        """A value and the attributes read from it, as far as they lead through modules, classes and functions."""
+        gather = self.gather
+        if isinstance(value, ModuleType):
+            gather.guard.same(where, value)
+            if not rest or not origin.users(value):
+                gather.link(into, "", value)
+            if rest:
+                self.attribute(value, rest)
+            return
+        gather.bound(where, value, into, loose=loose)
+        if not rest or not isinstance(value, FunctionType | type):
+            return
+        found = vars(value).get(rest[0], MISSING)
+        if rest[0] == "__doc__":
+            gather.bound(f"{where}.__doc__", value.__doc__, f"{into}.__doc__")
+        elif isinstance(value, FunctionType) and found is not MISSING:
+            self.value(f"{where}.{rest[0]}", found, rest[1:], f"{into}.{rest[0]}", loose=loose)
+        elif isinstance(found, FunctionType) and origin.users(found) and not origin.users(value):
+            gather.bound(f"{where}.{rest[0]}", found, f"{into}.{rest[0]}")  # a method that the user put there
+
+    def attribute(self, module: ModuleType, rest: Chain) -> None:
+        """What is read from a module."""
+        gather, space = self.gather, vars(module)
+        if origin.users(module):
+            self.name(space, rest)
+            return
+        gather.version(module.__name__)
+        if origin.ours(module.__name__):
+            return
+        inside = f"{gather.guard.hold(space)}[{rest[0]!r}]"
+        value = space.get(rest[0], MISSING)
+        if value is MISSING:
+            gather.guard.test(f"{rest[0]!r} not in {gather.guard.hold(space)}")
+        elif isinstance(value, ModuleType):
+            if len(rest) > 1 and not origin.users(value):
+                self.attribute(value, rest[1:])
+        elif isinstance(value, FunctionType | type) and origin.users(value):
+            gather.bound(inside, value, f"global {module.__name__}.{rest[0]}")  # put there by the user
+        elif callable(value):
+            gather.guard.same(inside, value)
+            if len(rest) > 1 and isinstance(value, type):
+                found = vars(value).get(rest[1])
+                if isinstance(found, FunctionType) and origin.users(found):
+                    gather.bound(f"{inside}.{rest[1]}", found, f"global {module.__name__}.{rest[0]}.{rest[1]}")
+        elif constant(value) and module.__name__.partition(".")[0] not in MACHINE:
+            gather.bound(inside, value, f"global {module.__name__}.{rest[0]}")
+
+    def module(self, module: ModuleType, label: str) -> None:
+        """All of a module of the user's: it is handed around as a value, so anything of it may be used."""
+        self.gather.add(label, b"module")
+        self.everything(vars(module))
+
+    def everything(self, space: dict[str, Any]) -> None:
+        """All names of a namespace, and that there are no others."""
+        hold = self.gather.guard.hold
+        self.gather.guard.test(f"len({hold(space)}) == {len(space)}")
+        for name in sorted(space):
+            if not name.startswith("_") and name not in SHELL:
+                where = f"{hold(space)}[{name!r}]"
+                into = self.named("global", name, "", space)
+                if isinstance(space[name], ModuleType):
+                    self.gather.guard.same(where, space[name])
+                    self.gather.version(space[name].__name__)
+                    self.gather.add(into, space[name].__name__.encode())
+                else:
+                    self.gather.bound(where, space[name], into, loose=True)
+
+    def looked_up(self, space: dict[str, Any], reads: Reads) -> None:
+        """Names in strings that queries and the like look up, and all names where any of them may be."""
+        if reads.dynamic:
+            self.everything(space)
+        absent = frozenset(name for name in reads.mentions if name not in space)
+        if absent:
+            hold = self.gather.guard.hold
+            self.gather.guard.test(f"{hold(space)}.keys().isdisjoint({hold(absent)})")
+        for name in reads.mentions:
+            if name in space and not name.startswith("_") and name not in SHELL:
+                self.name(space, (name,), loose=True)
+
+    def imports(self, function: FunctionType, reads: Reads) -> None:
+        """Imports inside of the body, by the symbols used."""
+        for each in reads.imports:
+            self.imported(each, function)
+        for each, rest in reads.imported:
+            module = self.imported(each, function)
+            if module is None or not origin.users(module):
+                continue
+            where = f"{self.gather.guard.hold(sys.modules)}[{module.__name__!r}]"
+            chain = (each.symbol, *rest) if each.symbol else rest
+            self.value(where, module, chain, self.named("global", module.__name__, "", module))
+
+    def imported(self, each: Import, function: FunctionType) -> ModuleType | None:
+        """The module of an import. The user's is imported now, as the call would do, to see what of it is used."""
+        package = function.__globals__.get("__package__") or ""
+        try:
+            name = resolve_name("." * each.level + each.module, package) if each.level else each.module
+        except ImportError:
+            return None
+        self.gather.version(name)
+        if name not in sys.modules and origin.findable(name):
+            try:
+                importlib.import_module(name)
+            except Exception:  # noqa: BLE001 - the call itself will raise it, or knows what to do
+                return None
+        return sys.modules.get(name)
+
+    def effect(self, where: str, value: Any, label: str) -> None:
+        """A global that is only updated: no input, but a class of the user's says what an update does."""
+        if origin.users(type(value)):
+            self.gather.guard.kind(where, value)
+            self.gather.links.add((label, self.gather.refer(type(value))))
+
+    def named(self, role: str, name: str, owner: str, of: object) -> str:
+        """A label such as "global LIMIT", with more words where it lies elsewhere than what the walk began with."""
+        if role == "global":
+            module = str(of.get("__name__", "?")) if isinstance(of, dict) else ""
+            wish = f"global {name}" if of is self.home or not module else f"global {module}.{name}"
+        else:
+            wish = f"{role} {name}" if owner == ROOT else f"{role} {name} of {owner}"
+        return self.gather.label(wish, of=of, role=f"{role} {name}")
+
+
+def filled(cell: CellType) -> bool:
+    """Whether a closure cell has contents."""
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def not_code(cell: CellType) -> bool:
+    return filled(cell) and not isinstance(cell.cell_contents, FunctionType | type | ModuleType)

@@ -1,0 +1,96 @@
+"""What a function is: its code and everything of the user's that it reaches.
+
+The walk goes over what is loaded in memory, never over files: globals as they are bound now, classes as they have
+become, decorators by the functions they returned. Each component gets a digest of its own content and of the names it
+reads; what those names lead to are components of their own. So a change shows where it was made, circles of functions
+need no special care, and the whole does not depend on the order of the walk.
+"""
+
+import sys
+from collections.abc import Callable
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+from nbflow.keys import origin
+from nbflow.keys.classes import walk_class
+from nbflow.keys.functions import Functions
+from nbflow.keys.gather import DESCRIPTORS, ROOT, Gather, inside, task_function
+from nbflow.trace import Traits
+
+__all__ = ["Reach", "reach"]
+
+
+class Reach(NamedTuple):
+    """What a function reaches.
+
+    Attributes:
+        code: Digest of all code, constants and versions.
+        traits: The same by components, for `explain`.
+        unchanged: Whether every binding is still the same, in about a microsecond. It may raise one of
+            `guard.CHANGED`, which means no.
+        live: Gives the values, now, of the mutable globals, cells and defaults that are read: they are keyed with the
+            arguments of each call. None if there are none.
+        live_names: A label for each of them.
+        strings: String constants in the code that could name a file.
+    """
+
+    code: bytes
+    traits: Traits
+    unchanged: Callable[[], bool]
+    live: Callable[[], tuple[object, ...]] | None
+    live_names: tuple[str, ...]
+    strings: tuple[str, ...]
+
+
+def reach(thing: Any) -> Reach:
+    """Walks over all that a function, class, module or other callable reaches.
+
+    Assigning to a function's `__code__` must not run at the same time in another thread.
+    """
+    thing = task_function(thing) or thing
+    gather = Gather()
+    functions = Functions(gather, home(thing))
+    begin(thing, gather, functions)
+    while gather.queue:
+        each, label = gather.queue.popleft()
+        if isinstance(each, type):
+            walk_class(gather, each, label, functions.visit)
+        elif isinstance(each, ModuleType):
+            functions.module(each, label)
+        elif origin.users(each):
+            functions.visit(each, label)
+        else:
+            functions.wrapper(each, label)
+    traits = gather.traits()
+    guard = gather.guard
+    strings = tuple(sorted(gather.strings))
+    return Reach(gather.digest(traits), traits, guard.unchanged(), guard.live(), tuple(guard.names), strings)
+
+
+def begin(thing: Any, gather: Gather, functions: Functions) -> None:
+    """Puts the root where the walk begins."""
+    while isinstance(thing, DESCRIPTORS[:2]):
+        thing = thing.__func__
+    if isinstance(thing, MethodType):
+        gather.bound(f"{gather.guard.hold(thing)}.__self__", thing.__self__, "self")
+        thing = thing.__func__
+    elif not isinstance(thing, FunctionType):
+        thing = inside(thing) or thing
+    if isinstance(thing, FunctionType):
+        gather.guard.weakly(thing)
+        gather.labels[id(thing), ""] = ROOT
+        gather.queue.append((thing, ROOT))
+    elif isinstance(thing, type | ModuleType) or not origin.users(type(thing)):
+        gather.links.add((ROOT, gather.refer(thing)))
+    else:  # an instance that can be called
+        gather.links.add((ROOT, gather.refer(type(thing))))
+        gather.bound(f"({gather.guard.hold(thing)})", thing, "self")
+
+
+def home(thing: Any) -> dict[str, Any] | None:
+    """The namespace that a thing was defined in."""
+    thing = getattr(thing, "__func__", thing)
+    if isinstance(thing, FunctionType):
+        return thing.__globals__
+    module = sys.modules.get(origin.module_of(thing))
+    return vars(module) if module else None

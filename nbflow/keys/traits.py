@@ -1,0 +1,20 @@
+"""A value as one part of a key: its digest, and a short form for people."""
+
+from nbflow.keys.encode import Encoder, Node
+from nbflow.keys.short import short
+from nbflow.trace import Trait
+
+__all__ = ["trait"]
+
+
+def trait(value: object, name: str = "value") -> Trait:
+    """The trait of one value. A live handle (a connection, a logger) counts by its type.
+
+    Args:
+        value: Any value.
+        name: What it is called, for the message of an error.
+
+    Raises:
+        UnkeyableError: The value, or something inside it, has no content.
+    """
+    return Trait(Encoder(handles=[]).walk(Node(b"value", (value,)), [name]).hex(), short(value))

@@ -1,0 +1,163 @@
+"""What a cell leaves behind, through one pickle memo: inputs by path, its own code by place.
+
+Because there is one memo, objects that were shared are shared again; because inputs are written as paths,
+a value that holds an input holds the live one after a hit, and a large input is not stored a second time.
+"""
+
+import io
+import pickle
+import sys
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nbflow.errors import UnfitError
+from nbflow.notebook.heap import Path
+from nbflow.notebook.places import CodePath
+
+__all__ = ["Freezer", "Surroundings", "leftover"]
+
+_LOST = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType, io.IOBase)
+_IN_BAND = 4096  # smaller buffers stay in the stream
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """What a cell's values may refer to instead of being stored themselves.
+
+    Attributes:
+        namespace: The user's globals, live.
+        before: What its names were bound to before the cell.
+        inputs: `id` of each mutable object below an input, to its path.
+        codes: Code objects of the cell, to their places.
+        outputs: `id` of each value that the cell bound.
+        defined: Names whose statements are run again.
+    """
+
+    namespace: dict[str, Any]
+    before: Mapping[str, Any]
+    inputs: Mapping[int, Path]
+    codes: Mapping[types.CodeType, CodePath]
+    outputs: frozenset[int]
+    defined: frozenset[str]
+
+
+class Freezer(pickle.Pickler):
+    """Pickles the values of one cell.
+
+    Raises:
+        UnfitError: A value has no content that could be stored, or could not be found again.
+    """
+
+    def __init__(self, file: Any, around: Surroundings, buffers: list[pickle.PickleBuffer]) -> None:
+        super().__init__(file, 5, buffer_callback=_out_of_band(buffers))
+        self.around = around
+
+    def persistent_id(self, obj: Any) -> Any:
+        """Where an object comes from, if it is not stored itself."""
+        around = self.around
+        if isinstance(obj, types.ModuleType):
+            return "module", obj.__name__
+        if isinstance(obj, type):
+            return self._by_name(obj, obj.__qualname__)
+        if id(obj) in around.inputs:
+            return "input", around.inputs[id(obj)]
+        if isinstance(obj, types.CodeType) and obj in around.codes:
+            return "code", around.codes[obj]
+        if isinstance(obj, _LOST):
+            raise UnfitError(f"a {type(obj).__name__} has no content to store")
+        return ("globals", None) if obj is around.namespace else None
+
+    def _by_name(self, obj: Any, name: str) -> None:
+        """Pickle will write a name of `__main__`: it must be there, and the same, in another kernel."""
+        root = name.partition(".")[0]
+        if obj.__module__ != "__main__" or root in self.around.defined:
+            return
+        live = self.around.namespace.get(root)
+        if live is None or self.around.before.get(root) is not live:
+            raise UnfitError(f"{name} is not defined at the top of the cell, so it could not be found again")
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Functions, closures, views and figures, in ways of our own."""
+        around = self.around
+        if type(obj) is types.FunctionType:
+            if obj.__code__ not in around.codes:
+                self._by_name(obj, obj.__qualname__)
+                return NotImplemented
+            state = obj.__defaults__, obj.__kwdefaults__, obj.__annotations__, obj.__dict__, obj.__qualname__
+            return _function, (obj.__code__, around.namespace, obj.__name__, obj.__closure__), state, None, None, _fill
+        if type(obj) is types.CellType:
+            return _cell, (), obj.cell_contents, None, None, _fill_cell
+        if type(obj).__name__ == "ndarray":
+            return self._view(obj)
+        if type(obj).__module__ == "matplotlib.figure":
+            return _unregistered(obj)
+        return NotImplemented
+
+    def _view(self, array: Any) -> Any:
+        """A view of an array that is stored too, or an input, keeps sharing its memory."""
+        base = array.base
+        if type(base) is not type(array) or not (id(base) in self.around.inputs or id(base) in self.around.outputs):
+            return NotImplemented
+        offset = array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+        return _over, (base, array.dtype, array.shape, array.strides, offset)
+
+
+def _out_of_band(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
+    def leave_out(buffer: pickle.PickleBuffer) -> bool:
+        if memoryview(buffer).nbytes < _IN_BAND:
+            return True
+        buffers.append(buffer)
+        return False
+
+    return leave_out
+
+
+def _unregistered(figure: Any) -> Any:
+    """A restored figure must not come back into pyplot, which would show it a second time."""
+    reduced = list(figure.__reduce_ex__(5))
+    if len(reduced) > 2 and isinstance(reduced[2], dict):
+        reduced[2] = {key: value for key, value in reduced[2].items() if key != "_restore_to_pylab"}
+    return tuple(reduced)
+
+
+def leftover(value: Any) -> bool:
+    """Whether a value is only what a `with` or a loop left behind: a closed file, a finished bar, pool or thread."""
+    kind = type(value)
+    if kind.__module__.partition(".")[0] == "tqdm":
+        return True
+    futures = sys.modules.get("concurrent.futures")
+    if futures is not None and isinstance(value, futures.Executor):
+        return bool(getattr(value, "_shutdown", False) or getattr(value, "_shutdown_thread", False))
+    threading = sys.modules.get("threading")
+    if threading is not None and isinstance(value, threading.Thread):
+        return not value.is_alive()
+    try:
+        return any(getattr(value, flag, None) is True for flag in ("closed", "is_closed"))
+    except Exception:  # noqa: BLE001 - an attribute of the user's that raises says nothing
+        return False
+
+
+# What a stored stream calls to make values again; the names are part of the format.
+
+
+def _function(code: types.CodeType, namespace: dict[str, Any], name: str, closure: Any) -> types.FunctionType:
+    return types.FunctionType(code, namespace, name, None, closure)
+
+
+def _cell() -> types.CellType:
+    return types.CellType()
+
+
+def _fill(function: types.FunctionType, state: tuple[Any, ...]) -> None:
+    function.__defaults__, function.__kwdefaults__, function.__annotations__, more, function.__qualname__ = state
+    function.__dict__.update(more)
+
+
+def _fill_cell(cell: types.CellType, content: Any) -> None:
+    cell.cell_contents = content
+
+
+def _over(base: Any, dtype: Any, shape: Any, strides: Any, offset: int) -> Any:
+    return type(base)(shape, dtype, base, offset, strides)

@@ -1,0 +1,77 @@
+"""Where in a cell's code a function or a class was made, so that it can be made again from the cell's text.
+
+A function comes back from the code object at the same place, with the source as it stands now. A class, a
+decorated function, a `namedtuple(...)` comes back by running its statement again.
+"""
+
+import ast
+import collections
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["CodePath", "definitions", "leads_to", "mentioned", "places"]
+
+CodePath = tuple[tuple[str, int], ...]
+"""Names of code objects down to one, each counted among its equals."""
+
+_MADE = (type, typing.TypeVar, typing.ParamSpec, typing.NewType)
+
+
+def places(code: types.CodeType) -> dict[types.CodeType, CodePath]:
+    """Every code object within one, with the way to it."""
+    return {inner: path for path, inner in _walk(code)}
+
+
+def leads_to(code: types.CodeType) -> dict[CodePath, types.CodeType]:
+    """The code object at each place."""
+    return dict(_walk(code))
+
+
+def _walk(code: types.CodeType) -> Iterator[tuple[CodePath, types.CodeType]]:
+    todo: list[tuple[CodePath, types.CodeType]] = [((), code)]
+    while todo:
+        path, outer = todo.pop()
+        yield path, outer
+        counts: collections.Counter[str] = collections.Counter()
+        for inner in outer.co_consts:
+            if isinstance(inner, types.CodeType):
+                todo.append(((*path, (inner.co_name, counts[inner.co_name])), inner))
+                counts[inner.co_name] += 1
+
+
+def definitions(body: list[ast.stmt], bound: Mapping[str, Any]) -> dict[str, ast.stmt]:
+    """Statements at the top of a cell that made what some names are bound to, and can make it again."""
+    found: dict[str, ast.stmt] = {}
+    for statement in body:
+        match statement:
+            case ast.ClassDef(name=name):
+                made = True
+            case ast.FunctionDef(name=name, decorator_list=wrappers) | ast.AsyncFunctionDef(
+                name=name, decorator_list=wrappers
+            ):
+                made = bool(wrappers)
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call()):
+                made = _named_after(bound.get(name), name)
+            case _:
+                continue
+        if made and name in bound:
+            found[name] = statement
+        else:
+            found.pop(name, None)
+    return found
+
+
+def _named_after(value: Any, name: str) -> bool:
+    """Whether a value is a class, or the like, that pickle will look up under this name."""
+    return (
+        isinstance(value, _MADE)
+        and getattr(value, "__module__", None) == "__main__"
+        and getattr(value, "__qualname__", getattr(value, "__name__", None)) == name
+    )
+
+
+def mentioned(statement: ast.stmt) -> set[str]:
+    """All names in a statement: what running it again may need."""
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}

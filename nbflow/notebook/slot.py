@@ -1,0 +1,65 @@
+"""A cell's place in the store: facts about names are verified here, values written as the cell's own."""
+
+from collections.abc import Callable
+from typing import Any
+
+from nbflow.clock import Clock
+from nbflow.notebook.restore import CellPickle, Recording
+from nbflow.slot import Slot
+from nbflow.step.commands import Load, Ok, Save
+from nbflow.store import Draft, Store
+from nbflow.trace import Fact
+
+__all__ = ["CellSlot"]
+
+
+class CellSlot(Slot):
+    """One cell's key in one store.
+
+    Args:
+        store: Where entries are.
+        key: The lookup key.
+        task: The cell's label.
+        clock: Says when an entry was made.
+        serializer: Writes and reads what cells leave behind.
+        record: Gives what the cell left behind, or raises `UnfitError`.
+        now: The digest of a name's or of the inputs' sharing, as a fact has it.
+    """
+
+    def __init__(  # noqa: PLR0913 - a slot, and the three things in which a cell's differs
+        self,
+        store: Store,
+        key: str,
+        task: str,
+        clock: Clock,
+        *,
+        serializer: CellPickle,
+        record: Callable[[], Recording],
+        now: Callable[[Fact], str],
+    ) -> None:
+        super().__init__(store, key, task, clock)
+        self.serializer, self.record, self.now = serializer, record, now
+
+    def broken(self, fact: Fact) -> str | None:
+        """Why a fact no longer holds, None if it does."""
+        if fact.kind not in ("name", "sharing"):
+            return super().broken(fact)
+        return None if self.now(fact) == fact.digest else f"{fact.subject} changed"
+
+    def load(self, command: Load) -> Any:
+        """What the cell left behind; nothing of it is in effect yet."""
+        return self.store.load(command.entry, self.serializer.loads)
+
+    def save(self, command: Save) -> int:
+        """Keep what the cell left behind; what cannot be kept is told by the cell's own line."""
+        draft = Draft(
+            key=self.key,
+            tag=self.task,
+            value=self.record(),
+            cost=command.cost,
+            facts=self.facts,
+            traits=self.traits,
+            created=self.clock.time(),
+            serializer=self.serializer,
+        )
+        return self.store.save(draft)

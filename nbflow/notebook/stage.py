@@ -1,0 +1,159 @@
+"""The namespace around a cell's attempts: what it was before, how it is put back, what became of it."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from nbflow.errors import UnfitError
+from nbflow.notebook.forms import own, same
+from nbflow.notebook.freeze import Surroundings
+from nbflow.notebook.heap import Heap, sharing
+from nbflow.notebook.inputs import IPYTHONS, cautious
+from nbflow.notebook.places import definitions, places
+from nbflow.notebook.restore import Recording, remember, undisturbed
+from nbflow.notebook.tee import Event
+from nbflow.notebook.transform import Cell
+from nbflow.trace import Fact
+from nbflow.world import rng
+
+__all__ = ["Stage", "users_names"]
+
+_MISSING = object()
+
+
+def users_names(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user's names are bound to."""
+    return {name: value for name, value in namespace.items() if not IPYTHONS.match(name)}
+
+
+class Stage:
+    """A namespace in which attempts are made.
+
+    Args:
+        cell: What is attempted.
+        namespace: The user's globals.
+        inputs: Names whose content is in the key.
+        digests: Of inputs, by `id`.
+        keep: Whether everything may have to be put back.
+    """
+
+    def __init__(
+        self, cell: Cell, namespace: dict[str, Any], inputs: Iterable[str], digests: Mapping[int, bytes], *, keep: bool
+    ) -> None:
+        self.cell, self.namespace, self.inputs = cell, namespace, frozenset(inputs)
+        self.before = users_names(namespace)
+        names = sorted((self.inputs | cell.names.binds) & self.before.keys())
+        self.roots = {name: self.before[name] for name in names}
+        self.heap = Heap(self.roots, cautious, digests, keep=keep)
+        decided: frozenset[str] = frozenset().union(*cell.names.checks.values())
+        self.doubtful = {name: cautious(self.before[name]) for name in sorted(decided & self.before.keys())}
+        self.touched: set[str] = set()
+        self.classes: dict[str, tuple[type, dict[str, Any]]] = {}
+        self.figures = _figures()
+        start = rng.before()
+        rng.changed(start)
+        self.random = dict(start.state) if start is not None else {}
+
+    def touch(self, names: Iterable[str]) -> None:
+        """Before a read that finds a name either as it was before the cell, or bound meanwhile."""
+        before = self.before
+        self.touched |= {n for n in names if n in before and self.namespace.get(n, _MISSING) is before[n]}
+
+    def made(self, name: str) -> None:
+        """A class statement at the top of the cell has just run."""
+        value = self.namespace.get(name)
+        if isinstance(value, type):
+            self.classes[name] = value, own(value)
+
+    def rollback(self) -> None:
+        """Put everything back as it was before the cell.
+
+        Raises:
+            UnfitError: An input cannot be put back. The names are.
+        """
+        with undisturbed():
+            for name in [name for name in self.namespace if name not in self.before and not IPYTHONS.match(name)]:
+                del self.namespace[name]
+            self.namespace.update(self.before)
+            self.namespace.pop("__warningregistry__", None)  # a warning is shown by each attempt
+            self.heap.rollback()
+            rng.restore(self.random)
+        for number in _figures() - self.figures:
+            sys.modules["matplotlib.pyplot"].close(number)
+        self.touched.clear()
+        self.classes.clear()
+
+    def facts(self) -> tuple[Fact, ...]:
+        """What the run found out about names: reads that its text had left open, and which inputs are one object."""
+        found = [
+            Fact("name", name, digest.hex())
+            for name in sorted(self.touched - self.inputs)
+            if isinstance(digest := self.doubtful.get(name), bytes)
+        ]
+        if self.heap.shared:
+            found.append(Fact("sharing", "what the inputs share", shared_digest(self.roots, self.inputs)))
+        return tuple(found)
+
+    def unknowable(self) -> str:
+        """A name that was read and has no content, or `""`."""
+        return next((n for n in sorted(self.touched - self.inputs) if not isinstance(self.doubtful.get(n), bytes)), "")
+
+    def record(
+        self, out: tuple[str, ...] | None, random: Any, events: list[Event], values: list[Any]
+    ) -> tuple[Recording, Surroundings]:
+        """What the attempt left behind, and what of it need not be stored.
+
+        Raises:
+            UnfitError: It changed something that could not be changed again on a hit.
+        """
+        now = users_names(self.namespace)
+        binds = self.cell.names.binds
+        bound = {name: value for name, value in now.items() if name in binds or self._rebound(name, value)}
+        deleted = [name for name in self.before if name not in now]
+        if out is not None:
+            if missing := [name for name in out if name not in bound]:
+                raise UnfitError(f"--out {missing[0]}: the cell has not bound it")
+            bound, deleted = {name: bound[name] for name in out}, []
+        changed = [(change.path, change.new) for change in self.heap.changed() if change.path[0] in self.inputs]
+        statements = definitions(self.cell.body, bound)
+        for name, statement in statements.items():
+            remember(name, statement, bound[name])
+        around = Surroundings(
+            self.namespace,
+            self.before,
+            {key: found.path for key, found in self.heap.found.items() if found.path[0] in self.inputs},
+            places(self.cell.code),
+            frozenset(map(id, bound.values())),
+            frozenset(statements),
+        )
+        return Recording(bound, deleted, changed, random, events, values, self._changed_classes(statements)), around
+
+    def _rebound(self, name: str, value: Any) -> bool:
+        """Whether a name that the cell's text does not bind was bound by what it called.
+
+        One that was bound before and is no input is only counted on or collected in: an effect, which a hit has not.
+        """
+        before = self.before.get(name, _MISSING)
+        return before is _MISSING or (before is not value and name in self.inputs)
+
+    def _changed_classes(self, statements: Iterable[str]) -> dict[str, tuple[dict[str, Any], list[str]]]:
+        changed = {}
+        for name in statements:
+            cls, held = self.classes.get(name, (None, {}))
+            if cls is None or self.namespace.get(name) is not cls or same(held, now := own(cls)):
+                continue
+            new = {key: value for key, value in now.items() if held.get(key, _MISSING) is not value}
+            changed[name] = new, [key for key in held if key not in now]
+        return changed
+
+
+def shared_digest(roots: Mapping[str, Any], inputs: Iterable[str]) -> str:
+    """Which paths below inputs lead to one object, as a fact has it."""
+    found = sharing({name: roots[name] for name in inputs if name in roots})
+    return blake2b(repr(found).encode(), digest_size=16).hexdigest()
+
+
+def _figures() -> set[int]:
+    managers = sys.modules.get("matplotlib._pylab_helpers")
+    return set(managers.Gcf.figs) if managers else set()

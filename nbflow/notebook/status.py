@@ -1,0 +1,74 @@
+"""The one line that a cell shows of itself, updated in place: what happened, and why."""
+
+import uuid
+from html import escape
+from typing import Any
+
+from nbflow.durations import ago, spell
+
+__all__ = ["Status", "amount"]
+
+_LONGEST = 240  # characters of text; its HTML twin stays under 1 KB
+_STYLE = "font-size:90%;opacity:.85"
+
+
+def amount(size: int) -> str:
+    """A size in bytes, for people.
+
+    >>> amount(740), amount(1_840_000), amount(3_000_000_000)
+    ('740 B', '1.8 MB', '3.0 GB')
+    """
+    number = float(size)
+    for unit in ("B", "kB", "MB"):
+        if number < 999.5:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 99.5 else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+class Status:
+    """A cell's line. In a terminal, where nothing can be updated in place, only the last word is shown.
+
+    Args:
+        shell: Shows it.
+        label: What the cell is called.
+    """
+
+    def __init__(self, shell: Any, label: str) -> None:
+        self.publisher = shell.display_pub
+        self.live = hasattr(shell.displayhook, "pub_socket")
+        self.label = label
+        self.display_id = f"nbflow-{uuid.uuid4().hex}"
+        self.shown = False
+
+    def tell(self, icon: str, *parts: str, passing: bool = False) -> None:
+        """Show the line, or show it anew; `passing` words are left out where they could not be replaced."""
+        if passing and not self.live:
+            return
+        words = [" ".join(part.split()) for part in parts if part]
+        text = _cut(" · ".join([f"{icon} {self.label}", *words]))
+        head, dot, rest = text[len(icon) + 1 :].partition(" · ")
+        html = f'<div style="{_STYLE}">{escape(icon)} <b>{escape(head)}</b>{escape(dot + rest)}</div>'
+        self.publisher.publish(
+            {"text/plain": text, "text/html": html if len(html) < 1000 else escape(text[:160])},
+            {},
+            transient={"display_id": self.display_id},
+            update=self.shown and self.live,
+        )
+        self.shown = True
+
+    def cleared(self) -> None:
+        """The cell's output was cleared, and the line with it."""
+        self.shown = False
+
+    def hit(self, age: float, saved: float, size: int, *marks: str) -> None:
+        """`⚡ prices · cached 2 h ago · saved 41.2 s · 1.8 MB`."""
+        self.tell("⚡", f"cached {ago(age)}", f"saved {spell(saved)}", amount(size), *marks)
+
+    def done(self, cost: float, *more: str) -> None:
+        """`✓ prices · ran in 3.2 s · stored 1.8 MB · miss: clean() changed`."""
+        self.tell("✓", f"ran in {spell(cost)}", *more)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

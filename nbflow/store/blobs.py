@@ -1,0 +1,69 @@
+"""The folder of containers, and the one where damaged things go."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from nbflow.store.container import NAME, trailer
+
+__all__ = ["Blobs"]
+
+_GRACE: Final = 3600.0
+"""Younger files may belong to a save that is under way; git waits as long."""
+_KEPT: Final = 7 * 86400.0
+"""Damaged files are kept this long, for whoever wants to know."""
+
+
+class Blobs:
+    """The containers of one store."""
+
+    def __init__(self, store: Path) -> None:
+        self.folder = store / "blobs"
+        self.aside = store / "quarantine"
+
+    def remove(self, names: Iterable[object]) -> None:
+        """Delete files that the index named, if they are containers. Maps of them live on."""
+        for name in names:
+            if isinstance(name, str) and NAME.fullmatch(name):
+                with suppress(OSError):
+                    (self.folder / name).unlink()
+
+    def set_aside(self, name: str) -> None:
+        """Move a damaged file away."""
+        with suppress(OSError):
+            self.aside.mkdir(mode=0o700, exist_ok=True)
+            (self.folder / name).replace(self.aside / name.replace("/", "-"))
+
+    def trailers(self) -> Iterator[tuple[str, bytes]]:
+        """Names of whole containers, with what each says of itself."""
+        for name, path in self._files():
+            with suppress(OSError):
+                if NAME.fullmatch(name) and (text := trailer(path)):
+                    yield name, text
+
+    def sweep(self, known: frozenset[str], now: float) -> int:
+        """Delete what no row names any more, and old damage; gives bytes."""
+        freed = 0
+        for name, path in self._files():
+            if name not in known:
+                freed += _delete_older(path, now - _GRACE)
+        with suppress(FileNotFoundError):
+            for path in sorted(self.aside.rglob("*")):
+                freed += _delete_older(path, now - _KEPT)
+        return freed
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for folder in sorted(self.folder.iterdir()):
+                if folder.is_dir():
+                    yield from ((f"{folder.name}/{path.name}", path) for path in sorted(folder.iterdir()))
+
+
+def _delete_older(path: Path, than: float) -> int:
+    with suppress(OSError):
+        found = path.lstat()
+        if not path.is_dir() and found.st_mtime < than:
+            path.unlink()
+            return found.st_size
+    return 0

@@ -1,0 +1,39 @@
+"""The store's own folder: made private, kept out of version control and backups, refused if others could write it."""
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from nbflow.errors import StoreError
+
+__all__ = ["prepare"]
+
+_FILES: Final = {
+    ".gitignore": "*\n",
+    "CACHEDIR.TAG": "Signature: 8a477f597d28d172789f06886806bc55\n# See https://bford.info/cachedir/\n",
+}
+_CURE = "set NBFLOW_STORE to a folder of your own"
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder if it is not there, or check that it is safe to use.
+
+    Raises:
+        StoreError: It belongs to somebody else, or anybody could write it.
+        OSError: It cannot be made.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700, parents=True)
+    found = folder.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(20, "a file stands in its way", str(folder))
+    if found.st_uid != os.geteuid():
+        raise StoreError(f"the store {folder} belongs to another user (number {found.st_uid}): {_CURE}")
+    if found.st_mode & stat.S_IWOTH:
+        raise StoreError(f"anybody could write the store {folder}: chmod o-w it, or {_CURE}")
+    for name, text in _FILES.items():
+        path = folder / name
+        if not path.exists():
+            path.write_text(text)

@@ -1,0 +1,195 @@
+"""The index: diskcache's table, read and written by a connection of our own in each thread.
+
+One connection reads and writes, because a second one's writes would empty the first one's page cache. Opened
+without diskcache: 0.3 ms and no write. A hit goes straight to `link`; all else goes through `run`, which mends
+what can be mended: a folder deleted under way, a half-made or a damaged file.
+"""
+
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from nbflow.errors import StoreError
+from nbflow.store.locks import Flights
+from nbflow.store.trouble import CORRUPT, code_of, trouble
+
+__all__ = ["Execute", "Index", "Owner", "transaction"]
+
+T = TypeVar("T")
+Execute = Callable[..., sqlite3.Cursor]
+
+_MADE = "SELECT 1 FROM sqlite_master WHERE name = 'Cache_tag_rowid'"
+"""The last thing that diskcache makes."""
+
+
+class Owner(Protocol):
+    """What the index asks of the store around it."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether the folder is on a network mount."""
+
+    def prepare(self) -> None:
+        """Make the store's folder fit for use, or raise a `StoreError`."""
+
+    def refill(self, execute: Execute, lost: Path | None) -> None:
+        """Enter what the containers, and a damaged index set aside, still tell."""
+
+    def say(self, text: str) -> None:
+        """Tell the user."""
+
+
+class _Connection:
+    """Closes its connection in time: the garbage collector would complain of it (since Python 3.13)."""
+
+    def __init__(self, path: Path) -> None:
+        self.sqlite = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=60, isolation_level=None, check_same_thread=False
+        )
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.sqlite.close()
+
+
+class Link(threading.local):
+    """A connection for each thread that asks; they close when it goes, so keep it while `execute` runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = _Connection(path)
+        self._connection.sqlite.executescript("PRAGMA synchronous=NORMAL; PRAGMA cache_size=8192")
+        self.execute: Execute = self._connection.sqlite.cursor().execute
+
+
+class Index:
+    """The table of a store.
+
+    Attributes:
+        link: Where a statement can be run at once, None before the first `run`.
+        folder: The index's own folder.
+    """
+
+    def __init__(self, folder: Path, flights: Flights, owner: Owner) -> None:
+        self.folder = folder
+        self.link: Link | None = None
+        self._path = folder / "cache.db"
+        self._flights, self._owner = flights, owner
+        self._identity: tuple[int, int] | None = None
+        self._parents: list[Link | None] = []
+
+    def run(self, work: Callable[[Execute], T], *, create: bool = True) -> T | None:
+        """What `work` gives for a function that executes statements; None if there is no store and none shall be.
+
+        Raises:
+            StoreError: The index can be neither used nor mended.
+        """
+        for last in (False, True):
+            try:
+                link = self.link or self._open(create=create)
+                return None if link is None else work(link.execute)
+            except (sqlite3.Error, OSError) as error:
+                if last or not self._mend(error):
+                    raise trouble(self.folder.parent, error) from error
+        raise AssertionError
+
+    def check(self) -> bool:
+        """Whether the file is still the one that was opened; if not, the next use opens what is there now."""
+        if self.link is None or self._identity == self._look():
+            return True
+        self.link = None
+        self._flights.moved()
+        return False
+
+    def close(self) -> None:
+        """Close the connections of all threads, each once its thread no longer uses it."""
+        self.link = None
+
+    def forked(self) -> None:
+        """In a child: its parent's connections must not be used, nor closed."""
+        self._parents.append(self.link)
+        self.link = None
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - a Path takes twice as long
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _open(self, *, create: bool) -> Link | None:
+        """One process at a time opens the store, and makes it if it is not there or was left half made."""
+        if not create and not self._path.exists():
+            return None
+        self._owner.prepare()
+        with self._flights.making():
+            if self.link is not None:
+                return self.link
+            if not self._whole():
+                self._make(None)
+            self._identity = self._look()
+            self.link = Link(self._path)
+            return self.link
+
+    def _whole(self) -> bool:
+        if not self._path.exists():
+            return False
+        try:
+            link = Link(self._path)
+            return link.execute(_MADE).fetchone() is not None
+        except sqlite3.Error as error:
+            if code_of(error) in CORRUPT:
+                self._make(self._set_aside())
+                return True
+            raise
+
+    def _make(self, lost: Path | None) -> None:
+        from nbflow.store.disk import make  # noqa: PLC0415 - imports diskcache: 20 ms, once in a store's life
+
+        make(self.folder, shared=self._owner.shared)
+        link = Link(self._path)
+        self._owner.refill(link.execute, lost)
+
+    def _mend(self, error: Exception) -> bool:
+        """Whether it is worth trying again."""
+        if isinstance(error, StoreError):
+            return False
+        if not self.check():
+            return True
+        if code_of(error) in CORRUPT:
+            with self._flights.making():
+                if self._identity == self._look():
+                    self._make(self._set_aside())
+                self.link = None
+            return True
+        if isinstance(error, sqlite3.ProgrammingError) or "no such table" in str(error):
+            self.link = None
+            return True
+        return False
+
+    def _set_aside(self) -> Path:
+        """Move a damaged index away, whole."""
+        aside = self.folder.parent / "quarantine" / f"index-{secrets.token_hex(4)}"
+        aside.parent.mkdir(mode=0o700, exist_ok=True)
+        self.folder.rename(aside)
+        self._owner.say(
+            f"the index of the store {self.folder.parent} was damaged: a new one was made from what is left, "
+            f"the old one is in {aside}"
+        )
+        return aside
+
+
+@contextmanager
+def transaction(execute: Execute) -> Iterator[Any]:
+    """All statements or none; never held while something is computed or pickled."""
+    execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        execute("ROLLBACK")
+        raise
+    execute("COMMIT")

@@ -1,0 +1,271 @@
+"""Entries on disk: found by key, checked before they are unpickled, never lost half-way, never in the way.
+
+Whatever goes wrong with the disk is a `StoreError` with one clear line, or a miss with one warning. The caller
+still has its value and goes on.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
+
+from nbflow.errors import DamagedError, StoreError
+from nbflow.store import row as rows
+from nbflow.store.container import INLINE, Blob, Spool, Verify, read, temporary, view_of
+from nbflow.store.row import Draft, Found, Info
+from nbflow.store.seal import Seal
+from nbflow.store.serializers import BY_CODEC, PICKLE, Serializer, codec_of
+from nbflow.store.table import FIND, TRAITS, Row, beside, put
+from nbflow.store.trouble import trouble
+from nbflow.store.unstorable import explain
+from nbflow.store.upkeep import Stats, Upkeep, Verified
+from nbflow.store.vault import Vault
+from nbflow.trace import Traits
+
+__all__ = ["Store"]
+
+_KEPT: Final = 8
+"""Entries of one lookup key, with other facts each, that stay."""
+
+_PACKED: Final = rows.BIG | rows.BUFFERS
+_created = attrgetter("created")
+
+
+class Store:
+    """The entries in one folder. Any thread may use it, and any number of processes at a time.
+
+    Nothing on disk is touched before the first use; a lookup never makes a store.
+
+    Args:
+        folder: Where it lies, as `locate` gives it.
+        secret: The user's key, as `user_secret` gives it.
+        warn: Told, in one line each, what the user must know.
+        max_size: Bytes it may hold; None: 10 GB or a tenth of the volume, the smaller.
+        verify: Whether loading checks bulk data against its digests too (`full`), or only what is sealed.
+        clock: Seconds since the epoch.
+        network: Whether values are read instead of mapped; None: as the folder's mount is.
+    """
+
+    def __init__(  # noqa: PLR0913 - all but the first three are for tests and special places
+        self,
+        folder: Path,
+        secret: bytes,
+        *,
+        warn: Callable[[str], object],
+        max_size: int | None = None,
+        verify: Verify = "full",
+        clock: Callable[[], float] = time.time,
+        network: bool | None = None,
+    ) -> None:
+        self.folder = folder
+        self._verify: Verify = verify
+        self._clock = clock
+        self._vault = Vault(folder, Seal(secret), warn, network=network)
+        self._check = self._vault.check
+        self._index = self._vault.index
+        self._flights = self._vault.flights
+        self._upkeep = Upkeep(self._vault, max_size, clock)
+        self._used = self._upkeep.used
+        self._recheck = 0.0
+
+    # The hot path, kept straight.
+
+    def find(self, key: str) -> list[Found]:
+        """Sound entries of a lookup key, newest first. Damaged ones are put aside, with a warning, and left out.
+
+        Raises:
+            StoreError: The index can be neither read nor mended.
+        """
+        if (now := time.monotonic()) > self._recheck:
+            self._recheck = now + 1.0
+            self._index.check()
+        span = key + ".", key + "/"
+        link = self._index.link  # held here, or another thread could close it meanwhile
+        try:
+            found = link.execute(FIND, span).fetchall()  # type: ignore[union-attr]
+        except (sqlite3.Error, OSError, AttributeError):  # there is none yet, or it must be mended
+            found = self._index.run(lambda execute: execute(FIND, span).fetchall(), create=False) or []
+        entries = [entry for row, body in found if (entry := self._check(row, body)) is not None]
+        if len(entries) > 1:
+            entries.sort(key=_created, reverse=True)
+        return entries
+
+    def load(self, found: Found, serializer: Serializer | None = None) -> Any:
+        """The value of an entry. It is the caller's own: no later hit sees what is changed in it.
+
+        Args:
+            found: From `find`.
+            serializer: What saved it; asked only for entries saved by one that is not our own.
+
+        Raises:
+            DamagedError: It is damaged or gone; nothing was unpickled.
+            StoreError: It is whole, but its value cannot be made here.
+        """
+        stream, buffers = self._unpack(found) if found.flags & _PACKED else (found.payload, ())
+        if found.codec:
+            serializer = BY_CODEC[found.codec]
+        elif serializer is None or serializer.name != found.serializer:
+            raise StoreError(f"the entry was saved by the serializer {found.serializer!r}, which is needed to load it")
+        try:
+            value = serializer.loads(stream, buffers)
+        except Exception as error:  # it runs code of the user's classes
+            raise StoreError(f"the stored value cannot be made here: {type(error).__name__}: {error}") from error
+        self._used[found.row] = self._clock()
+        return value
+
+    def _unpack(self, found: Found) -> tuple[bytes, Sequence[Any]]:
+        if not found.flags & rows.BIG:
+            return rows.outline(found.payload)
+        blob = Blob.unpack(found.payload)
+        try:
+            return read(self._vault.blobs.folder, blob, self._verify, mapped=not self._vault.shared)
+        except DamagedError as error:
+            self._vault.blobs.set_aside(blob.name)
+            self._vault.drop(found.row, found.body, str(error))
+            raise
+        except FileNotFoundError as error:
+            self._vault.drop(found.row, found.body, "its file is gone")
+            raise DamagedError("its file is gone") from error
+        except OSError as error:
+            raise trouble(self.folder, error) from error
+
+    def save(self, draft: Draft) -> int:
+        """Store a value; gives bytes stored. An older entry of the same key and facts is replaced.
+
+        Raises:
+            UnstorableError: The value cannot be pickled; the message says which part of it.
+            StoreError: The disk cannot take it; nothing of it is left there.
+        """
+        serializer: Serializer = draft.serializer or PICKLE
+        row = rows.row_key(draft.key, draft.facts, self._vault.seal.id)
+        try:
+            self._vault.ready()
+            with temporary(Spool(self._vault.blobs.folder, row, self._upkeep.max_size)) as spool:
+                buffers = _dump(serializer, draft.value, spool)
+                size = self._store(row, draft, spool, buffers)
+        except OSError as error:
+            raise trouble(self.folder, error) from error
+        if draft.facts:
+            self._thin(draft.key)
+        self._upkeep.stored(size)
+        return size
+
+    def _store(self, row: str, draft: Draft, spool: Spool, buffers: list[memoryview]) -> int:
+        codec, name = codec_of(draft.serializer or PICKLE)
+        file = None
+        if spool.size + sum(buffer.nbytes for buffer in buffers) <= INLINE:
+            stream = b"".join(spool.parts)
+            payload, flags = (rows.inline(stream, buffers), rows.BUFFERS) if buffers else (stream, 0)
+            body = rows.pack(self._vault.seal, row, draft, (flags, codec, name, 0), payload)
+            size = len(body)
+        else:
+            blob = spool.finish(buffers)
+            body = rows.pack(self._vault.seal, row, draft, (rows.BIG, codec, name, blob.end), blob.pack())
+            spool.commit(blob, row.encode() + b"\0" + body)
+            file, size = blob.name, blob.end
+        entry = Row(row, draft.created, draft.cost, draft.tag, size, file, body)
+        self._vault.blobs.remove(self._index.run(lambda execute: put(execute, entry)) or ())
+        return size
+
+    def _thin(self, key: str) -> None:
+        for row in (self._index.run(lambda execute: beside(execute, key)) or [])[_KEPT:]:
+            self._vault.delete("key = ? AND raw = 1", (row,))
+
+    # One flight per key.
+
+    def claim(self, key: str, owner: object = None, *, wait: bool = True) -> bool:
+        """Whether the caller alone, of all on this host, may run the key now; then it must `release` it.
+
+        Args:
+            key: Lookup key.
+            owner: Tells callers apart; None is the calling thread. A step that runs inside another one names
+                that one's owner as its `parent`.
+            wait: Return only once the answer is yes.
+
+        Raises:
+            InterfaceError: The owner would wait for itself or for a step it runs in, also around others of this
+                process that wait.
+        """
+        if self._index.link is None:
+            with suppress(StoreError):  # no usable folder: claims hold in this process only
+                self._vault.ready()
+        return self._flights.claim(key, owner, wait=wait)
+
+    def release(self, key: str, owner: object = None) -> None:
+        """Give up a claim, from any thread; one of another owner, if that is given, is left alone."""
+        self._flights.release(key, owner)
+
+    def when_free(self, key: str, callback: Callable[[], object]) -> None:
+        """Call back once, soon after the key may be claimed again, from whichever thread notices.
+
+        Somebody else may be faster: claim again without waiting, and come back here if that fails.
+        """
+        self._flights.when_free(key, callback)
+
+    # Keeping house.
+
+    def traits(self, tag: str, limit: int) -> list[Traits]:
+        """The parts of the keys of a task's entries, newest first."""
+        found = self._index.run(lambda execute: execute(TRAITS, (tag, limit)).fetchall(), create=False) or []
+        return [entry.traits for row, body in found if (entry := self._check(row, body)) is not None]
+
+    def entries(self, tag: str | None = None) -> Iterator[Info]:
+        """All entries, or those of one task."""
+        return self._upkeep.entries(tag)
+
+    def stats(self) -> Stats:
+        """How full the store is."""
+        return self._upkeep.stats()
+
+    def forget(self, key: str) -> int:
+        """Delete the entries of a lookup key, or the one of a row's own key; gives how many there were."""
+        span = (key, key + "\0") if "." in key else (key + ".", key + "/")
+        return self._vault.delete("key >= ? AND key < ? AND raw = 1", span)
+
+    def clear(self, tag: str | None = None) -> int:
+        """Delete the entries of a task, or all of them; gives how many there were."""
+        return self._vault.delete("1", ()) if tag is None else self._vault.delete("tag = ?", (tag,))
+
+    def prune(self, max_size: int | None = None, older: float | None = None) -> int:
+        """Delete what is too old or too much, and files that nothing names; gives bytes freed.
+
+        Args:
+            max_size: Bytes that may stay; None is the store's own bound.
+            older: Seconds; entries made longer ago go.
+        """
+        return self._upkeep.prune(max_size, older)
+
+    def verify(self, *, repair: bool = False) -> Verified:
+        """Check every entry against its seal and its digests; nothing is unpickled.
+
+        Args:
+            repair: Put damaged ones aside.
+        """
+        return self._upkeep.verify(repair=repair)
+
+    def close(self) -> None:
+        """Write down when entries were used, and let go of the files. The store may be used again."""
+        self._upkeep.close()
+        self._index.close()
+        self._flights.close()
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.folder)!r})"
+
+
+def _dump(serializer: Serializer, value: Any, spool: Spool) -> list[memoryview]:
+    """Fill the spool with a value's stream; gives the buffers beside it."""
+    try:
+        dump = getattr(serializer, "dump", None)
+        if dump is not None:
+            return [view_of(buffer) for buffer in dump(value, spool.write)]
+        stream, buffers = serializer.dumps(value)
+    except StoreError:
+        raise
+    except Exception as error:  # it runs code of the user's classes
+        raise explain(value, serializer, error) from error
+    spool.write(stream)
+    return [view_of(buffer) for buffer in buffers]

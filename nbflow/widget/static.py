@@ -1,0 +1,168 @@
+"""A view as static HTML: for saved notebooks, GitHub, nbconvert, and as what the live panel shows.
+
+Notebooks that a reader does not trust lose scripts, `<style>`, classes and `var()`, so styles are inline,
+literal and few: greys are translucent and text keeps its colour, which suits light and dark themes alike.
+Without any style it is still a plain table whose icons and words say everything. A bar is one gradient, so
+that a row stays small.
+"""
+
+from html import escape
+from typing import Final
+
+from nbflow.step.states import ACTIVE, FAILURES, State
+from nbflow.widget import plain
+from nbflow.widget.lines import Line, View
+from nbflow.widget.rows import Segment
+
+__all__ = ["colour", "details", "headline", "html", "receipt", "table"]
+
+_LIMIT: Final = 12_000
+_TEXTS: Final = 2
+_TEXT: Final = 800
+_NAME: Final = 60
+_REASON: Final = 80
+
+# At least 3:1 against white and against JupyterLab's dark #111 and #212121.
+_COLOURS: Final = {
+    State.PENDING: "#7f7f7f",
+    State.RUNNING: "#008f68",
+    State.AWAITING_RETRY: "#b57c00",
+    State.RETRYING: "#008f68",
+    State.COMPLETED: "#1f7dbd",
+    State.CACHED: "#8a6fd1",
+    State.FAILED: "#d55e00",
+    State.TIMED_OUT: "#d55e00",
+    State.CANCELLED: "#7f7f7f",
+    State.CRASHED: "#d55e00",
+    State.NOT_READY: "#7f7f7f",
+}
+_FONT: Final = "font:13px/1.4 var(--jp-ui-font-family,system-ui,sans-serif)"
+_EDGE: Final = "1px solid #8883"
+_LEFT: Final = "padding:2px 8px;text-align:left"
+_THIN: Final = " 0 50%/100% 3px no-repeat"
+_CLIP: Final = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+_COLUMNS: Final = "<col width=116><col><col><col width=44><col width=136><col width=130><col width=78>"
+_NUMBER: Final = '<td style="padding:2px 8px;text-align:right">'
+
+
+def html(view: View) -> str:
+    """The rows as HTML that needs nothing but itself: at most some KB, what does not fit is counted."""
+    return (
+        f'<details open style="{_FONT};margin:2px 0;border:{_EDGE};border-radius:4px">'
+        f'<summary style="padding:3px 8px;cursor:default">{headline(view)}</summary>'
+        f"{table(view, _LIMIT)}{details(view, _TEXTS, _TEXT)}</details>"
+    )
+
+
+def receipt(view: View) -> str:
+    """One line, for a run that only took results from the store."""
+    return f'<div style="{_FONT};opacity:.8">{_icon(State.CACHED)} {escape(view.receipt)}</div>'
+
+
+def headline(view: View) -> str:
+    """The counts in a line, with their icon."""
+    return f"{_icon(view.state)} <b>nbflow</b> {escape(view.headline)}"
+
+
+def table(view: View, limit: int) -> str:
+    """A row for each line, within `limit` characters; then how many more there are.
+
+    Groups come in first, then what failed, then what runs; all in the order of the view.
+    """
+    rows = {}
+    for number in sorted(range(len(view.lines)), key=lambda each: (_rank(view.lines[each]), each)):
+        row = _row(view.lines[number], view)
+        limit -= len(row)
+        if limit < 0:
+            break
+        rows[number] = row
+    missing = view.left_out + sum(line.steps for number, line in enumerate(view.lines) if number not in rows)
+    shown = [rows[number] for number in sorted(rows)]
+    if missing:
+        shown.append(
+            f'<tr><td colspan=7 style="{_LEFT};opacity:.7">and {plain.spell_count(missing, "more step")}</td></tr>'
+        )
+    if not shown:
+        return ""
+    return (
+        f'<table style="width:100%;margin:0;table-layout:fixed;border-collapse:collapse;border-top:{_EDGE};'
+        f'font-size:13px;line-height:1.4;font-variant-numeric:tabular-nums">{_COLUMNS}'
+        f"<tbody>{''.join(shown)}</tbody></table>"
+    )
+
+
+def colour(state: State) -> str:
+    """What a state is painted with, beside its icon and word."""
+    return _COLOURS[state]
+
+
+def details(view: View, count: int, length: int) -> str:
+    """The tracebacks of the first `count` lines that have one, folded away."""
+    failed = [line for line in view.lines if line.trace][:count]
+    return "".join(
+        f'<details style="padding:2px 8px;line-height:1.4"><summary style="cursor:default;{_CLIP}">{_icon(line.state)} '
+        f"{escape(plain.line(line.name, _NAME))}: traceback</summary>"
+        f'<pre style="margin:2px 0;padding:4px 8px;border-left:3px solid {_COLOURS[line.state]};background:#8881;'
+        f'font-size:12px;white-space:pre-wrap">{escape(plain.block(line.trace, length))}</pre></details>'
+        for line in failed
+    )
+
+
+def _rank(line: Line) -> int:
+    """What must not be left out comes first."""
+    if line.steps > 1:
+        return 0
+    return 1 if line.state in FAILURES else 2 if line.state in ACTIVE else 3
+
+
+def _row(line: Line, view: View) -> str:
+    word = escape(line.word)
+    return (
+        f'<tr><td style="{_LEFT}">{_icon(line.state)} '
+        f"{f'<b>{word}</b>' if line.state in FAILURES else word}</td>"
+        f"{_words(line.name, _NAME, f';padding-left:{8 + 14 * line.depth}px' if line.depth else '')}"
+        f"{_words(line.reason, _REASON, ';opacity:.7')}"
+        f"{_number(line.tries)}<td>{_bar(line.segments, view)}</td>{_number(line.time)}{_number(line.size)}</tr>"
+    )
+
+
+def _words(text: str, limit: int, style: str) -> str:
+    """A cell of words; what is cut is told when pointed at."""
+    if not text:
+        return "<td></td>"
+    short = plain.line(text, limit)
+    title = f' title="{escape(text)}"' if short != text else ""
+    return f'<td style="{_LEFT};{_CLIP}{style}"{title}>{escape(short)}</td>'
+
+
+def _number(text: str) -> str:
+    return f"{_NUMBER}{escape(text)}</td>" if text else "<td></td>"
+
+
+def _icon(state: State) -> str:
+    """The icon in the colour of its state; U+FE0E asks for a letter in place of a coloured picture."""
+    return f'<span style="color:{_COLOURS[state]}">{state.icon}\ufe0e</span>'
+
+
+def _bar(segments: tuple[Segment, ...], view: View) -> str:
+    """A row's place on the common timeline: attempts are thick, waits thin."""
+    span = max(view.until - view.began, 1e-9)
+    thick, thin = "", ""
+    for segment in segments:
+        end = _percent(view.until if segment.end is None else segment.end, view, span)
+        if end < 0:
+            continue
+        start = min(max(_percent(segment.start, view, span), 0.0), 99.0)
+        stops = f",#0000 0 {start:g}%,{_COLOURS[segment.state]} 0 {max(end, start + 1):g}%"
+        if segment.state is State.AWAITING_RETRY:
+            thin += stops
+        else:
+            thick += stops
+    layers = [
+        f"linear-gradient(90deg{stops},#0000 0){place}," for stops, place in ((thick, ""), (thin, _THIN)) if stops
+    ]
+    return f'<div style="height:10px;border-radius:2px;background:{"".join(layers)}#8882"></div>'
+
+
+def _percent(moment: float, view: View, span: float) -> float:
+    return round(100 * (moment - view.began) / span, 1)

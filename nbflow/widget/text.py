@@ -1,0 +1,150 @@
+"""A view as plain text: for terminals, and for every output's `text/plain`."""
+
+import unicodedata
+from typing import Final
+
+from nbflow.step.states import FAILURES, State
+from nbflow.widget import plain
+from nbflow.widget.lines import Line, View
+
+__all__ = ["receipt", "text"]
+
+_LIMIT: Final = 5000
+_GAP: Final = 2
+_NARROWEST: Final = 12
+_BAR: Final = 16
+_WIDE: Final = 110
+_ASCII: Final = {
+    State.PENDING: "o",
+    State.RUNNING: ">",
+    State.AWAITING_RETRY: "~",
+    State.RETRYING: ">",
+    State.COMPLETED: "+",
+    State.CACHED: "*",
+    State.FAILED: "x",
+    State.TIMED_OUT: "x",
+    State.CANCELLED: "/",
+    State.CRASHED: "x",
+    State.NOT_READY: "-",
+}
+_PLAIN: Final = str.maketrans({"·": "|", "…": "~", "×": "x", "→": ">", "–": "-", "█": "#", "▒": ":"})  # noqa: RUF001 - they are what is replaced
+
+
+def text(view: View, width: int = 80, encoding: str = "utf-8") -> str:
+    """The rows as aligned columns, a headline above them.
+
+    Args:
+        view: What to show.
+        width: Columns of the terminal. From 110 on a timeline is drawn as well.
+        encoding: What the terminal can show; where that is not Unicode, icons become ASCII.
+
+    Returns:
+        Lines without a newline at the end, at most some KB: what does not fit is counted.
+    """
+    rich = _can(encoding)
+    icons = {state: state.icon if rich else _ASCII[state] for state in State}
+    table = [_cells(line, icons) for line in view.lines]
+    timeline = _BAR + _GAP if width >= _WIDE else 0
+    widths = _widths(table, width - timeline)
+    lines = _wrapped(f"{icons[view.state]} nbflow: {view.headline}", width)
+    room = _LIMIT
+    missing = view.left_out
+    for line, cells in zip(view.lines, table, strict=True):
+        row = _row(cells, widths)
+        if timeline:
+            row = f"{_pad(row, width - timeline)}{' ' * _GAP}{_bar(line, view)}"
+        room -= len(row) + 1
+        if room < 0:
+            missing += line.steps
+        else:
+            lines.append(row.rstrip())
+    if missing:
+        lines.append(f"and {plain.spell_count(missing, 'more step')}")
+    shown = "\n".join(lines)
+    return shown if rich else shown.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
+
+
+def receipt(view: View) -> str:
+    """One line, for a run that only took results from the store."""
+    return f"{State.CACHED.icon} {view.receipt}"
+
+
+def _wrapped(head: str, width: int) -> list[str]:
+    """A headline in as many lines as it takes."""
+    lines = [""]
+    for part in head.split(" · "):
+        longer = f"{lines[-1]} · {part}" if lines[-1] else part
+        if _columns(longer) > width and lines[-1]:
+            lines.append(f"  {part}")
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _cells(line: Line, icons: dict[State, str]) -> tuple[str, ...]:
+    indent = "  " * line.depth
+    return f"{icons[line.state]} {line.word}", indent + line.name, line.reason, line.tries, line.time, line.size
+
+
+def _widths(table: list[tuple[str, ...]], width: int) -> list[int]:
+    """A width for each column: numbers as they are, then the name and the reason share what is left."""
+    natural = [max((_columns(cells[i]) for cells in table), default=0) for i in range(6)]
+    fixed = sum(natural[i] + _GAP for i in (0, 3, 4, 5) if natural[i])
+    left = max(width - fixed - _GAP, 2 * _NARROWEST)
+    name = min(natural[1], max(left - natural[2], left // 2, _NARROWEST))
+    return [natural[0], name, min(natural[2], left - name), *natural[3:]]
+
+
+def _row(cells: tuple[str, ...], widths: list[int]) -> str:
+    parts = []
+    for i, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        if width:
+            parts.append(_pad(cell, width, right=i >= 3))
+    return (" " * _GAP).join(parts)
+
+
+def _bar(line: Line, view: View) -> str:
+    """Sixteen columns of the common timeline: attempts are solid, what failed in them and waits are not."""
+    span = max(view.until - view.began, 1e-9)
+    marks = [" "] * _BAR
+    for segment in line.segments:
+        end = view.until if segment.end is None else segment.end
+        if end < view.began:
+            continue
+        first = min(int((max(segment.start, view.began) - view.began) / span * _BAR), _BAR - 1)
+        last = min(max(int((end - view.began) / span * _BAR), first), _BAR - 1)
+        solid = "·" if segment.state is State.AWAITING_RETRY else "▒" if segment.state in FAILURES else "█"
+        marks[first : last + 1] = solid * (last + 1 - first)
+    return "".join(marks)
+
+
+def _can(encoding: str) -> bool:
+    try:
+        "○◐↻✓⚡✗◷⊘⊗–·…×█▒".encode(encoding)  # noqa: RUF001 - they are what is tried
+    except (LookupError, UnicodeError):
+        return False
+    return True
+
+
+def _columns(shown: str) -> int:
+    """Columns that a text takes in a terminal."""
+    if shown.isascii():
+        return len(shown)
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in shown
+    )
+
+
+def _cut(shown: str, width: int) -> str:
+    if _columns(shown) <= width:
+        return shown
+    while _columns(shown) >= width and shown:
+        shown = shown[:-1]
+    return shown + "…"
+
+
+def _pad(shown: str, width: int, *, right: bool = False) -> str:
+    shown = _cut(shown, width)
+    fill = " " * (width - _columns(shown))
+    return fill + shown if right else shown + fill

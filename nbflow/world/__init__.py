@@ -1,0 +1,10 @@
+"""What a run was seen to depend on beyond its inputs, and whether it is still so."""
+
+from nbflow.world.current import unseen
+from nbflow.world.holds import broken
+from nbflow.world.paths import exclude
+from nbflow.world.sight import Sight
+from nbflow.world.versions import distribution
+from nbflow.world.watch import adopt, watch
+
+__all__ = ["Sight", "adopt", "broken", "distribution", "exclude", "unseen", "watch"]

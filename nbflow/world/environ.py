@@ -1,0 +1,116 @@
+"""Facts about environment variables: those that the user's own code reads.
+
+HTTP and cloud libraries walk the whole environment, and a key must not hang on `SSH_AUTH_SOCK`; so a read
+counts only when the code that asks is the user's. `os.environ` calls its `encodekey` at each read. While
+sights are open that attribute, of this one object, points here: no class is touched, nothing is left behind,
+and a `KeyError` carries no frame of ours. `dict(os.environ)` and `{**os.environ}` walk by way of `keys()`,
+and then ask in that same order: those are no questions. Values are kept as digests only.
+"""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable
+from hashlib import blake2b
+from types import FrameType
+from typing import Any
+
+from nbflow.trace import Fact
+from nbflow.world.current import current, running
+from nbflow.world.paths import users
+
+__all__ = ["arm", "broken", "disarm", "fact"]
+
+_read = type(os.environ).__getitem__.__code__
+_walk = getattr(type(os.environ).__iter__, "__code__", None)
+_through = {
+    function.__code__
+    for function in (
+        type(os.environ).get,
+        type(os.environ).__contains__,
+        type(os.environ).pop,
+        type(os.environ).setdefault,
+        os.getenv,
+        os.path.expandvars,
+    )
+}
+_views = ("_collections_abc", "collections.abc")
+_plain: tuple[Any, Callable[[str], Any], Callable[[Any], str]] | None = None
+_walked: deque[str] = deque()  # keys that a walk handed out and has not asked for yet
+
+
+def arm() -> None:
+    """See reads from now on. Cheap when it is so already."""
+    global _plain  # noqa: PLW0603 - there is one environment
+    environ = os.environ
+    if environ.__dict__.get("encodekey") is not _encodekey and type(environ).__name__ == "_Environ":
+        _plain = environ, environ.encodekey, environ.decodekey
+        environ.encodekey = _encodekey
+        environ.decodekey = _decodekey
+
+
+def disarm() -> None:
+    """Leave `os.environ` as it was."""
+    if _plain is not None:
+        environ, encodekey, decodekey = _plain
+        environ.encodekey = encodekey
+        environ.decodekey = decodekey
+        if running:  # somebody began to watch in another thread meanwhile
+            arm()
+
+
+def fact(name: str) -> Fact:
+    """What a variable is now, `""` if it is not set."""
+    value = os.environ.get(name)
+    return Fact("environment", name, "" if value is None else _digest(value))
+
+
+def broken(known: Fact) -> str | None:
+    """Why a variable is no longer as it was, None if it is. The value is never told."""
+    if fact(known.subject).digest == known.digest:
+        return None
+    return f"environment variable {known.subject} changed"
+
+
+def _digest(value: str) -> str:
+    return blake2b(value.encode("utf-8", "surrogateescape"), digest_size=16, person=b"nbflow.environ").hexdigest()
+
+
+def _encodekey(key: str) -> Any:
+    assert _plain is not None
+    encoded = _plain[1](key)
+    try:
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - who asks is the point
+        if frame is not None and frame.f_code is _read and not _walking(key):
+            _asked(key, frame.f_back)
+    except Exception:  # noqa: BLE001, S110 - to be seen is never the reader's trouble
+        pass
+    return encoded
+
+
+def _decodekey(key: Any) -> str:
+    assert _plain is not None
+    decoded = _plain[2](key)
+    frame = sys._getframe(1)  # noqa: SLF001 - as above
+    if frame.f_code is _walk and frame.f_back is not None and frame.f_back.f_globals.get("__name__") in _views:
+        _walked.append(decoded)
+        if len(_walked) > len(_plain[0]):
+            _walked.popleft()
+    return decoded
+
+
+def _walking(key: str) -> bool:
+    if _walked:
+        if _walked.popleft() == key:
+            return True
+        _walked.clear()
+    return False
+
+
+def _asked(key: str, frame: FrameType | None) -> None:
+    while frame is not None and frame.f_code in _through:
+        frame = frame.f_back
+    sight = current.get()
+    if sight is not None and frame is not None and users(frame.f_code):
+        for each in sight.chain:
+            each.variable(key)

@@ -1,0 +1,128 @@
+"""Which paths never count, how a counted one is named, and which code is the user's.
+
+Never counted: the Python installation, because versions of distributions stand for it; what nbflow and
+Jupyter keep for themselves; what the system makes up (`/proc`); dot-folders of the home directory, where
+programs keep caches and settings. A prefix that is no virtual environment may be `/usr`, with a user's
+work below it (`/usr/src/app`), so only its own folders count as the installation.
+"""
+
+# Strings, as the hook gets them: a `Path` costs more than what is asked of the system.
+# ruff: noqa: PTH100, PTH109, PTH110, PTH111, PTH117, PTH118, PTH119, PTH120
+
+import os
+import site
+import sys
+import sysconfig
+from functools import cache
+from types import CodeType
+
+__all__ = ["absolute", "exclude", "excluded", "hidden", "subject_of", "users"]
+
+_SYSTEM = (
+    "/proc/",
+    "/sys/",
+    "/dev/",
+    "/etc/",
+    "/run/",
+    "/lib/",
+    "/lib64/",
+    "/usr/lib/",
+    "/usr/lib64/",
+    "/usr/share/fonts/",
+    "/usr/share/locale/",
+    "/usr/share/mime/",
+    "/usr/share/zoneinfo/",
+)
+_FOLDERS = ("bin", "include", "lib", "lib64", "etc", "share/jupyter", "DLLs", "Lib", "Scripts")
+_JUPYTER = (
+    "IPYTHONDIR",
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "MPLCONFIGDIR",
+    "XDG_CACHE_HOME",
+)
+_OURSELVES = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+hidden: set[str] = {".ipynb_checkpoints", ".nbflow", "__pycache__"}
+"""Names that a listing leaves out: they come and go without the user's doing."""
+
+_own: list[str] = []
+
+
+def exclude(path: str | os.PathLike[str]) -> None:
+    """Never count a folder and what is in it: a store's, a ledger's."""
+    folder = os.path.abspath(os.fspath(path))
+    for known in {folder, os.path.realpath(folder)}:
+        if known + os.sep not in _own:
+            _own.append(known + os.sep)
+    hidden.add(os.path.basename(folder))
+    _roots.cache_clear()
+
+
+def excluded(path: str) -> bool:
+    """Whether an absolute path never counts."""
+    if (path + "/").startswith(_roots()) or "__pycache__" in path or path.endswith(".pyc"):
+        return True
+    if path.startswith(_dots()):
+        # A project may itself live in a dot-folder, such as ~/.local/share/notes.
+        top = path.find("/", len(_dots()))
+        return top < 0 or not (os.getcwd() + "/").startswith(path[: top + 1])
+    return False
+
+
+def absolute(path: str, base: str) -> str:
+    """A path as written, made absolute without following links."""
+    if not os.path.isabs(path):
+        path = os.path.join(base, path)
+    return os.path.normpath(path) if "/." in path or "//" in path or path.endswith("/") or os.sep != "/" else path
+
+
+def subject_of(path: str, written: str, base: str) -> str:
+    """How a fact names an absolute path: as it was written, seen from the folder where the run began.
+
+    So a project that is moved or copied still finds its own files, from wherever the run changed to.
+    """
+    if os.path.isabs(written):
+        return path
+    if path.startswith(base) and path[len(base) : len(base) + 1] == os.sep:
+        return path[len(base) + 1 :]
+    return os.path.relpath(path, base)
+
+
+def users(code: CodeType) -> bool:
+    """Whether code is the user's: not the installation's, not ours, not frozen. A cell's is."""
+    return _users(code.co_filename)
+
+
+@cache
+def _users(filename: str) -> bool:
+    if filename.startswith("<"):
+        return not filename.startswith("<frozen ")
+    path = os.path.abspath(filename)
+    return not path.startswith((*_installation(), _OURSELVES))
+
+
+@cache
+def _dots() -> str:
+    return os.path.join(os.path.expanduser("~"), ".")
+
+
+@cache
+def _roots() -> tuple[str, ...]:
+    jupyter = [os.path.abspath(os.environ[name]) + os.sep for name in _JUPYTER if os.environ.get(name)]
+    return (*_SYSTEM, *_installation(), *jupyter, *_own)
+
+
+@cache
+def _installation() -> tuple[str, ...]:
+    known = {value for name, value in sysconfig.get_paths().items() if name not in {"data", "include"}}
+    known.update(getattr(site, "getsitepackages", list)())
+    known.add(getattr(site, "getusersitepackages", str)())
+    for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
+        if os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
+            known.add(prefix)
+        else:
+            known.update(os.path.join(prefix, name) for name in _FOLDERS)
+    known |= {os.path.realpath(path) for path in known if path}
+    return tuple(sorted(os.path.abspath(path) + os.sep for path in known if path))

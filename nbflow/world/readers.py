@@ -1,0 +1,287 @@
+"""Libraries that read and write behind Python's back: where no audit event tells, their entry points do.
+
+A module of `_ENTRIES` gets its functions wrapped once it is imported, by whomever; none is imported for it. A run
+that imports one itself would use it before anybody looked, so for that one import a finder stands in
+`sys.meta_path` and takes itself out again. A wrapper passes through whatever it gets; a name that was taken out
+of its module before (`from polars import read_csv`) is the original and is not seen. Files that are named by a
+constant or an input are seen without this (`Sight.mention`).
+"""
+
+# Strings, as the hook gets them: a `Path` costs more than what is asked of the system.
+# ruff: noqa: PTH109, PTH110, PTH112, PTH118, PTH207
+
+import functools
+import glob
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from nbflow.world.current import current, running, unseen
+from nbflow.world.paths import absolute, excluded
+
+__all__ = ["arm", "expect"]
+
+Act = Callable[[tuple[Any, ...], dict[str, Any]], None]
+
+_NAMES = (
+    "source", "file", "where", "path", "paths", "sources", "path_or_paths", "dest", "base_dir", "root_path",
+    "target", "filename", "path_or_buf", "f", "name", "database", "query", "input_file", "output_file",
+)  # fmt: skip
+_QUOTED = re.compile(r"'([^'\n]+)'|\"([^\"\n]+)\"")
+_COPIES = re.compile(r"\b(copy|export)\b", re.IGNORECASE)
+_ATTACHES = re.compile(r"\battach\b", re.IGNORECASE)
+
+
+def _argument(at: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if len(args) > at:
+        return args[at]
+    return next((kwargs[name] for name in _NAMES if name in kwargs), None)
+
+
+def _paths(value: object) -> Iterable[str]:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for each in value:
+            yield from _paths(each)
+    elif isinstance(value, (str, os.PathLike)):
+        path = os.fspath(value)
+        if isinstance(path, str):
+            yield path.removeprefix("file://")
+
+
+def _tell(method: str, *args: Any, **kwargs: Any) -> None:
+    sight = current.get()
+    for each in sight.chain if sight is not None else ():
+        getattr(each, method)(*args, **kwargs)
+
+
+def _reading(value: object) -> None:
+    for written in _paths(value):
+        if "://" in written:
+            _tell("touch", "network")
+            continue
+        path = absolute(written, os.getcwd())
+        if excluded(path):
+            continue
+        if os.path.isdir(path):
+            _reading_under(path, written)
+        elif glob.has_magic(written) and not os.path.exists(path):
+            _tell("globs", path, written, recursive=True, include_hidden=False)
+            with unseen():
+                found = glob.glob(written, recursive=True)
+            _reading(found)
+        else:
+            _tell("reads", path, written)
+
+
+def _reading_under(path: str, written: str) -> None:
+    with unseen():
+        tree = list(os.walk(path))
+    for folder, _, names in tree:
+        below = folder[len(path) :]
+        _tell("lists", folder, written + below)
+        for name in names:
+            _tell("reads", os.path.join(folder, name), os.path.join(written + below, name))
+
+
+def _writing(value: object) -> None:
+    for written in _paths(value):
+        if "://" in written:
+            _tell("touch", "network")
+            continue
+        path = absolute(written, os.getcwd())
+        if not excluded(path):
+            _tell("writes", path, written)
+
+
+def _reads(at: int) -> Act:
+    return lambda args, kwargs: _reading(_argument(at, args, kwargs))
+
+
+def _writes(at: int) -> Act:
+    return lambda args, kwargs: _writing(_argument(at, args, kwargs))
+
+
+def _touches(kind: str) -> Act:
+    return lambda *_: _tell("touch", kind)
+
+
+def _connects(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """`duckdb.connect`: one in memory is no database that outlives the run."""
+    for path in _paths(_argument(0, args, kwargs)):
+        if path and not path.startswith(":memory:"):
+            _tell("touch", "database")
+            _tell("ignores", absolute(path, os.getcwd()))
+
+
+def _sql(at: int) -> Act:
+    def act(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        query = _argument(at, args, kwargs)
+        if not isinstance(query, str):
+            return
+        named = [single or double for single, double in _QUOTED.findall(query)]
+        if _ATTACHES.search(query):
+            _tell("touch", "database")
+        elif _COPIES.search(query):
+            _writing(named)
+        else:
+            _reading([name for name in named if "://" in name or glob.has_magic(name) or os.path.exists(name)])
+
+    return act
+
+
+def _opens_h5(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """`h5py.File(self, name, mode="r")`, and those like it."""
+    mode = args[2] if len(args) > 2 else kwargs.get("mode", "r")
+    if mode == "r":
+        _reading(_argument(1, args, kwargs))
+    elif mode in {"w", "w-", "x"}:
+        _writing(_argument(1, args, kwargs))
+    else:
+        for path in _paths(_argument(1, args, kwargs)):
+            _tell("updates", absolute(path, os.getcwd()))
+
+
+# Module: for each sort of entry point, a pattern of their names and what a call of one means.
+_ENTRIES: dict[str, Sequence[tuple[str, Act]]] = {
+    "polars": (
+        (r"read_database.*", _touches("database")),
+        (r"(read|scan)_(?!clipboard|database).*", _reads(0)),
+        (r"DataFrame\.write_(?!clipboard|database).*|LazyFrame\.sink_.*", _writes(1)),
+        (r"DataFrame\.write_database", _touches("database")),
+    ),
+    "pyarrow": ((r"memory_map|input_stream", _reads(0)), (r"output_stream|create_memory_map", _writes(0))),
+    "pyarrow.csv": ((r"read_csv|open_csv", _reads(0)), (r"write_csv", _writes(1))),
+    "pyarrow.dataset": ((r"dataset|parquet_dataset", _reads(0)), (r"write_dataset", _writes(1))),
+    "pyarrow.feather": ((r"read_table|read_feather", _reads(0)), (r"write_feather", _writes(1))),
+    "pyarrow.json": ((r"read_json|open_json", _reads(0)),),
+    "pyarrow.orc": ((r"read_table", _reads(0)), (r"ORCFile\.__init__", _reads(1)), (r"write_table", _writes(1))),
+    "pyarrow.parquet": (
+        (r"read_(table|pandas|metadata|schema)", _reads(0)),
+        (r"(ParquetFile|ParquetDataset)\.__init__", _reads(1)),
+        (r"write_table|write_to_dataset|write_metadata|ParquetWriter\.__init__", _writes(1)),
+    ),
+    "duckdb": (
+        (r"connect", _connects),
+        (r"read_.*|from_(parquet|csv_auto)", _reads(0)),
+        (r"sql|query|execute|from_query", _sql(0)),
+        (r"DuckDBPyConnection\.(sql|query|execute|from_query)", _sql(1)),
+        (r"DuckDBPyConnection\.(read_.*|from_parquet|from_csv_auto)", _reads(1)),
+        (r"DuckDBPyRelation\.(write_.*|to_(csv|parquet))", _writes(1)),
+    ),
+    "h5py": ((r"File\.__init__", _opens_h5),),
+    "tables": ((r"open_file", lambda args, kwargs: _opens_h5((None, *args), kwargs)),),
+    "netCDF4": ((r"Dataset\.__init__", _opens_h5),),
+    "torch": ((r"save", _writes(1)),),
+    "cv2": ((r"imread", _reads(0)), (r"imwrite", _writes(0))),
+    "safetensors.torch": ((r"load_file", _reads(0)), (r"save_file", _writes(1))),
+    "safetensors.numpy": ((r"load_file", _reads(0)), (r"save_file", _writes(1))),
+    "pyogrio": ((r"read_.*", _reads(0)), (r"write_dataframe", _writes(1))),
+    "rasterio": ((r"open", lambda args, kwargs: _opens_h5((None, *args), kwargs)),),
+    **{
+        name: ((r"connect", _touches("database")),)
+        for name in ("psycopg", "psycopg2", "pyodbc", "oracledb", "cx_Oracle", "MySQLdb", "mysql.connector")
+    },
+    # Kept-alive connections send without connecting.
+    "httpx": ((r"(Async)?Client\.send", _touches("network")),),
+    "aiohttp": ((r"ClientSession\._request", _touches("network")),),
+}  # fmt: skip
+
+_pending = dict.fromkeys(_ENTRIES)
+_known = 0
+
+
+def arm() -> None:
+    """Wrap what was imported since the last time. Cheap when nothing was."""
+    global _known  # noqa: PLW0603 - a process has one set of modules
+    if len(sys.modules) == _known:
+        return
+    _known = len(sys.modules)
+    for name in tuple(_pending):
+        module = sys.modules.get(name)
+        if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
+            _wrap(module)
+
+
+def expect(name: str) -> None:
+    """A module is about to be imported: if it is one of those, wrap it as soon as it is there."""
+    if name in _pending and not any(isinstance(finder, _Finder) and finder.name == name for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder(name))
+
+
+class _Finder:
+    """Finds one module, once, as the others do, and has it wrapped after it ran."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name != self.name:
+            return None
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find(name, path, target) if find is not None else None
+            if spec is not None:
+                _after(spec)
+                return spec
+        return None
+
+
+def _after(spec: ModuleSpec) -> None:
+    loader: Any = spec.loader
+    if loader is None or isinstance(loader, type) or not hasattr(loader, "exec_module"):
+        return
+
+    def exec_module(module: ModuleType) -> None:
+        vars(loader).pop("exec_module", None)
+        loader.exec_module(module)
+        _wrap(module)
+
+    try:
+        loader.exec_module = exec_module
+    except AttributeError:  # a loader without a dictionary: seen by the next sight only
+        return
+
+
+def _wrap(module: ModuleType) -> None:
+    if module.__name__ not in _pending:
+        return
+    del _pending[module.__name__]
+    for pattern, act in _ENTRIES[module.__name__]:
+        for owner, name in _matching(module, re.compile(pattern)):
+            function = getattr(owner, name)
+            wrapped = _wrapper(function, act)
+            try:
+                setattr(owner, name, wrapped)
+            except (AttributeError, TypeError):
+                continue  # a class in C: what it reads is seen only if it is mentioned
+            home = sys.modules.get(getattr(function, "__module__", None) or "")
+            if home is not None and home is not owner and getattr(home, name, None) is function:
+                setattr(home, name, wrapped)  # where pickle looks for it
+
+
+def _matching(module: ModuleType, pattern: re.Pattern[str]) -> list[tuple[Any, str]]:
+    found: list[tuple[Any, str]] = [(module, name) for name in dir(module) if pattern.fullmatch(name)]
+    for kind in re.findall(r"\(?([A-Z]\w*(?:\|[A-Z]\w*)*)\)?\\\.", pattern.pattern):
+        for each in kind.split("|"):
+            owner = getattr(module, each, None)
+            if owner is not None:
+                found += [(owner, name) for name in dir(owner) if pattern.fullmatch(f"{each}.{name}")]
+    return [(owner, name) for owner, name in found if callable(getattr(owner, name, None))]
+
+
+def _wrapper(function: Any, act: Act) -> Any:
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if running:
+            with suppress(Exception):  # the library says itself what is wrong with its arguments
+                act(args, kwargs)
+        return function(*args, **kwargs)
+
+    return wrapped

@@ -1,0 +1,300 @@
+"""One look at one run: what it touched, in order, and the facts that this makes.
+
+Contents are read when facts are asked for, not while the run goes on, with one exception: a file that the
+run read and is about to overwrite is read at that moment, because what it depended on is about to be lost. A
+file that somebody else changes meanwhile gets a digest that never holds.
+
+What the run wrote whole it does not depend on, but the file has to be there on a hit, as it was left. What
+it only appended to or updated in place is no fact. What it made and removed again never was, nor anything made
+by `tempfile`.
+"""
+
+# Strings, as the hook gets them: a `Path` costs more than what is asked of the system.
+# ruff: noqa: PTH109
+
+import os
+from collections.abc import Iterable
+from stat import S_ISDIR, S_ISREG
+from typing import NamedTuple, Self
+
+from nbflow.trace import Fact
+from nbflow.world import environ, files, listings, readers, rng, versions
+from nbflow.world.current import Witness, current, running
+from nbflow.world.paths import absolute, excluded, subject_of
+
+__all__ = ["Sight"]
+
+
+class _Read(NamedTuple):
+    subject: str
+    seen: os.stat_result | None
+    settled: Fact | None = None
+
+
+class _Written(NamedTuple):
+    subject: str
+    existed: bool
+
+
+class _Notes:
+    """What a sight has seen; made at the first thing that it sees, so that one that sees nothing is cheap."""
+
+    def __init__(self) -> None:
+        self.base = _here()
+        self.adopted: list[Fact] = []
+        self.imports: dict[str, None] = {}
+        self.listings: dict[str, Fact] = {}
+        self.mentions: dict[str, _Read] = {}
+        self.reads: dict[str, _Read] = {}
+        self.scratch: set[str] = set()
+        self.set_here: set[str] = set()
+        self.touched: set[str] = set()
+        self.updated: set[str] = set()
+        self.variables: dict[str, Fact] = {}
+        self.writes: dict[str, _Written] = {}
+
+    def scratched(self, path: str) -> bool:
+        """Whether a path is a temporary file of this run, or in a temporary folder of its own."""
+        return bool(self.scratch) and any(path == made or path.startswith(made + os.sep) for made in self.scratch)
+
+    def settle(self, path: str) -> None:
+        """Read a file that was seen read, before it is lost."""
+        read = self.reads.get(path)
+        if read is not None and read.settled is None and read.seen is not None:
+            self.reads[path] = read._replace(settled=_settled(path, read))
+
+
+class Sight:
+    """Sees what the code inside a `with` block touches, in its own threads and coroutines too.
+
+    A sight is used once. Its methods beside `facts`, `touched`, `state` and `mention` are for the hook.
+    """
+
+    __slots__ = ("_before", "_facts", "_notes", "_outer", "_random", "chain")
+
+    def __enter__(self) -> Self:
+        outer = current.get()
+        self._outer: Witness | None = outer
+        self._notes: _Notes | None = None
+        self._facts: tuple[Fact, ...] | None = None
+        self._random: tuple[tuple[Fact, ...], rng.State] = (), {}
+        self.chain: tuple[Sight, ...] = (self,) if outer is None else (self, *outer.chain)
+        running[id(self)] = self
+        current.set(self)
+        environ.arm()
+        readers.arm()
+        self._before = rng.before()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        running.pop(id(self), None)
+        current.set(self._outer)
+        if not running:
+            environ.disarm()
+        self._random = rng.changed(self._before)
+
+    @property
+    def state(self) -> rng.State:
+        """Where the run left the seeded generators that it drew from, for `rng.restore` on a hit; often empty."""
+        return self._random[1]
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """What the run reached: of `network`, `database`, `child process`, `files` (it wrote or removed one)."""
+        notes = self._notes
+        if notes is None:
+            return frozenset()
+        kinds = set(notes.touched)
+        left = (*notes.writes, *notes.updated, *(path for path in notes.mentions if _made(notes, path)))
+        if any(map(os.path.lexists, left)):
+            kinds.add("files")
+        return frozenset(kinds)
+
+    def facts(self) -> tuple[Fact, ...]:
+        """What the run was seen to depend on, cheapest to verify first. Reads each file once."""
+        if self._notes is None:
+            return self._random[0]
+        if self._facts is None:
+            self._facts = tuple(_facts(self._notes, self._random[0]))
+        return self._facts
+
+    def mention(self, candidates: Iterable[object]) -> None:
+        """Count values that name files, such as string constants and inputs, before the run begins.
+
+        Those that name no file, or that the run is seen to open by itself, change nothing.
+        """
+        for value in candidates:
+            if not isinstance(value, (str, os.PathLike)):
+                continue
+            written = os.fspath(value)
+            if isinstance(written, str) and 0 < len(written) < 1024 and (os.sep in written or "." in written):
+                notes = self.noted()
+                path = absolute(written, notes.base)
+                if "\n" not in written and "\0" not in written and not excluded(path):
+                    notes.mentions[path] = _Read(subject_of(path, written, notes.base), files.status(path))
+
+    # For the hook
+
+    def noted(self) -> _Notes:
+        """The notes, begun if need be."""
+        if self._notes is None:
+            self._notes = _Notes()
+        return self._notes
+
+    def touch(self, kind: str) -> None:
+        """Something beyond files was reached."""
+        self.noted().touched.add(kind)
+
+    def adopt(self, facts: Iterable[Fact], touched: Iterable[str]) -> None:
+        """Take on what a step inside this one depended on when it ran."""
+        notes = self.noted()
+        notes.adopted.extend(facts)
+        notes.touched.update(touched)
+
+    def imported(self, module: str) -> None:
+        """The user's code imports a top-level module for the first time."""
+        self.noted().imports[module] = None
+
+    def variable(self, name: str) -> None:
+        """The user's code reads an environment variable."""
+        notes = self.noted()
+        if name not in notes.variables and name not in notes.set_here:
+            notes.variables[name] = environ.fact(name)
+
+    def sets(self, name: str) -> None:
+        """The run sets an environment variable; from now on it is no input."""
+        self.noted().set_here.add(name)
+
+    def moves(self) -> None:
+        """The working directory is about to change: note where the run began."""
+        self.noted()
+
+    def reads(self, path: str, written: str) -> None:
+        """A file is about to be opened for reading; it need not exist."""
+        notes = self.noted()
+        if path not in notes.reads and path not in notes.writes and not notes.scratched(path):
+            notes.reads[path] = _Read(subject_of(path, written, notes.base), files.status(path))
+
+    def writes(self, path: str, written: str) -> None:
+        """A file is about to be written whole, or a folder made."""
+        notes = self.noted()
+        if path in notes.writes or notes.scratched(path):
+            return
+        found = files.status(path)
+        if found is None or not S_ISDIR(found.st_mode):
+            notes.settle(path)
+            notes.writes[path] = _Written(subject_of(path, written, notes.base), found is not None)
+
+    def updates(self, path: str) -> None:
+        """A file is about to be appended to, or changed in place."""
+        notes = self.noted()
+        if not notes.scratched(path):
+            notes.settle(path)
+            if path not in notes.writes:
+                notes.updated.add(path)
+
+    def ignores(self, path: str) -> None:
+        """A database's own file: neither read nor written as a file."""
+        self.noted().updated.discard(path)
+        self.noted().mentions.pop(path, None)
+
+    def renames(self, source: str, target: str, written: str) -> None:
+        """A file or folder is about to be renamed, over the target if there is one."""
+        notes = self.noted()
+        for path in [path for path in notes.writes if path == source or path.startswith(source + os.sep)]:
+            old = notes.writes.pop(path)
+            if old.existed:
+                notes.touched.add("files")
+            if path != source and not notes.scratched(target):
+                subject = subject_of(target, written, notes.base) + path[len(source) :]
+                notes.writes[target + path[len(source) :]] = _Written(subject, existed=False)
+        if notes.scratched(target):
+            return
+        self.writes(target, written)
+        self.removes(source)
+
+    def removes(self, path: str) -> None:
+        """A file or folder is about to be removed."""
+        notes = self.noted()
+        notes.settle(path)
+        made = notes.writes.pop(path, None)
+        own = notes.scratched(path) or (made is not None and not made.existed)
+        if not own and files.status(path) is not None:
+            notes.touched.add("files")
+
+    def scratches(self, path: str) -> None:
+        """`tempfile` is about to make a file or a folder."""
+        self.noted().scratch.add(path)
+
+    def lists(self, path: str, written: str) -> None:
+        """A folder is about to be listed."""
+        notes = self.noted()
+        if path not in notes.listings and path not in notes.writes and not notes.scratched(path):
+            notes.listings[path] = listings.folder(path, subject_of(path, written, notes.base))
+
+    def globs(self, path: str, written: str, *, recursive: bool, include_hidden: bool) -> None:
+        """Paths that match a pattern are about to be looked for."""
+        notes = self.noted()
+        if path not in notes.listings and not notes.scratched(path):
+            # Seen from the folder where the run began, as it will be when it is verified.
+            subject = subject_of(path, written, notes.base)
+            here = subject if notes.base == os.getcwd() else path
+            found = listings.pattern(here, recursive=recursive, include_hidden=include_hidden)
+            notes.listings[path] = found._replace(subject=subject)
+
+
+def _facts(notes: _Notes, drawn: tuple[Fact, ...]) -> Iterable[Fact]:
+    found = [*tuple(notes.variables.values()), *drawn]
+    found += filter(None, map(versions.fact, tuple(notes.imports)))
+    found += tuple(notes.listings.values())
+    for path, read in tuple(notes.reads.items()):
+        # Of a log that the run added to itself, what was there before is part of what is there now.
+        fact = files.fact(path, read.subject) if path in notes.updated and not read.settled else None
+        fact = fact or read.settled or _settled(path, read)
+        if fact is not None:
+            found.append(fact)
+    for path, mention in tuple(notes.mentions.items()):
+        known = path in notes.reads or path in notes.writes or path in notes.updated or notes.scratched(path)
+        seen = files.status(path)
+        if not known and seen is not None and S_ISREG(seen.st_mode):
+            fact = files.fact(path, mention.subject)
+            found += [fact] if fact is not None else []
+    for path, written in tuple(notes.writes.items()):
+        fact = files.fact(path, written.subject)
+        if fact is not None and fact.digest:
+            found.append(fact)
+    for fact in notes.adopted:
+        if fact.kind == "random" or (fact.kind == "environment" and fact.subject in notes.set_here):
+            continue
+        if fact.kind == "file" and absolute(fact.subject, notes.base) in notes.writes:
+            continue
+        found.append(fact)
+    return {fact[:3]: fact for fact in reversed(found)}.values().__reversed__()
+
+
+def _settled(path: str, read: _Read) -> Fact | None:
+    """A file as the run read it; one that changed since is known by nothing that could be told."""
+    now = files.status(path)
+    if read.seen is None:
+        return Fact("file", read.subject, "")
+    if now is None or files.stamp(now) != files.stamp(read.seen):
+        return Fact("file", read.subject, files.UNSTABLE)
+    found = files.fact(path, read.subject)
+    return None if found is not None and found.digest == files.DIRECTORY else found
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # the folder was removed
+        return os.sep
+
+
+def _made(notes: _Notes, path: str) -> bool:
+    """Whether a file that was only mentioned came about or changed in the run: something wrote it unseen."""
+    if path in notes.reads or path in notes.writes or path in notes.updated or notes.scratched(path):
+        return False
+    then, now = notes.mentions[path].seen, files.status(path)
+    if now is None or not S_ISREG(now.st_mode):
+        return False
+    return then is None or files.stamp(then) != files.stamp(now)

@@ -1,0 +1,69 @@
+"""Whose an event is that no context variable claims: what other threads do.
+
+It belongs to
+
+* in a thread that a step started: that step, while it runs;
+* in a thread of unknown origin, such as a pool's: all sights that are open, for nobody can say who handed the
+  work over, and to miss a dependence is worse than to have one too many;
+* in the main thread, or in one of Jupyter's, Dask's, a debugger's or our own: nobody. What a step hands to a loop in
+  the main thread carries its context along.
+"""
+
+import re
+import threading
+from weakref import WeakKeyDictionary
+
+from nbflow.world.current import current, running
+from nbflow.world.sight import Sight
+
+__all__ = ["Sights", "sights", "started"]
+
+Sights = tuple[Sight, ...]
+
+_KERNEL = re.compile(
+    r"IOPub|Heartbeat|Control|IPythonHistory|HistorySaving|Shell channel|subshell|IO loop|Profile$|nbflow|pydevd"
+)
+_KEEPERS = frozenset(
+    {
+        "IPython",
+        "_pydevd_bundle",
+        "debugpy",
+        "distributed",
+        "ipykernel",
+        "jupyter_client",
+        "nbflow",
+        "tornado",
+        "tqdm",
+        "zmq",
+    }
+)
+_POOLS = frozenset({"concurrent.futures.thread", "multiprocessing.pool"})
+
+_claims: WeakKeyDictionary[threading.Thread, Sights] = WeakKeyDictionary()
+
+
+def sights() -> Sights:
+    """All that what happens now belongs to."""
+    sight = current.get()
+    if sight is not None:
+        return sight.chain
+    thread = threading.current_thread()
+    if thread is threading.main_thread():
+        return ()
+    claim = _claims.get(thread)
+    if claim is not None and id(claim[0]) in running:
+        return claim
+    kinds = {type(thread).__module__.partition(".")[0], _target(thread).partition(".")[0]}
+    if _KERNEL.search(thread.name) or kinds & _KEEPERS:
+        return ()
+    return tuple(running.values())
+
+
+def started(thread: object, by: Sights) -> None:
+    """A step starts a thread. A pool's belongs to whoever uses the pool."""
+    if isinstance(thread, threading.Thread) and _target(thread) not in _POOLS:
+        _claims[thread] = by
+
+
+def _target(thread: threading.Thread) -> str:
+    return str(getattr(getattr(thread, "_target", None), "__module__", None) or "")

@@ -1,0 +1,77 @@
+"""The one audit hook.
+
+An audit hook cannot be removed (PEP 578, https://peps.python.org/pep-0578/), so there is one, installed by the first
+sight; while none is open it tests one dictionary. An event belongs to the sights of the context that it happens in;
+outside any, `threads` judges. Whatever goes wrong in the hook is never raised into the user's code. An error of a
+signal handler that happens to run meanwhile, such as a timeout, is, because it is not the hook's own.
+"""
+
+import sys
+import threading
+from collections.abc import Collection
+from typing import Any
+
+from nbflow.trace import Fact
+from nbflow.world.current import current, running
+from nbflow.world.events import HANDLERS
+from nbflow.world.sight import Sight
+from nbflow.world.threads import sights
+
+__all__ = ["adopt", "watch"]
+
+_lock = threading.Lock()
+_installed = False
+
+
+def watch() -> Sight:
+    """A context in which what the running code depends on is recorded.
+
+    Example:
+        >>> with watch() as sight:
+        ...     _ = os.getcwd()
+        >>> sight.facts(), sight.touched
+        ((), frozenset())
+    """
+    if not _installed:
+        _install()
+    return Sight()
+
+
+def adopt(facts: Collection[Fact], touched: Collection[str] = ()) -> None:
+    """Hand on what a step depended on when it ran to the steps around it, which now depend on it as well."""
+    sight = current.get()
+    if sight is not None and (facts or touched):
+        for each in sight.chain:
+            each.adopt(facts, touched)
+
+
+def _install() -> None:
+    global _installed  # noqa: PLW0603 - there is one hook in a process
+    with _lock:
+        if not _installed:
+            sys.addaudithook(_hook)
+            _installed = True
+
+
+def _hook(event: str, args: tuple[Any, ...]) -> None:
+    if running:
+        handle = HANDLERS.get(event)
+        if handle is not None:
+            try:
+                those = sights()
+                if those:
+                    handle(those, args, sys._getframe(1))  # noqa: SLF001 - who does it is the point
+            except Exception as error:
+                if _foreign(error):
+                    raise
+
+
+def _foreign(error: Exception) -> bool:
+    """Whether an error came from a signal handler that ran while the hook did."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    name = trace.tb_frame.f_globals.get("__name__", "")
+    return not name.startswith("nbflow.world") and name.partition(".")[0] not in sys.stdlib_module_names

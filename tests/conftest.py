@@ -1,0 +1,78 @@
+"""Fixtures: a fresh session with a clock of its own and a store in a temporary folder, and checks for leaks."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.fakes import FakeClock
+
+OURS = "nbflow-"  # daemon threads that the process keeps: idle workers, the timer, the loop
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A unit test leaves no thread of its own behind."""
+    if "unit" not in request.path.parts and "property" not in request.path.parts:
+        yield
+        return
+    before = set(threading.enumerate())
+    yield
+    left = [each for each in threading.enumerate() if each not in before and not each.name.startswith(OURS)]
+    for each in left:
+        each.join(2)
+    assert not [each for each in left if each.is_alive()], f"threads left behind: {left}"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time that only moves when somebody sleeps."""
+    return FakeClock()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, clock: FakeClock) -> Iterator[SimpleNamespace]:
+    """The session with a FakeClock, an empty store and no events yet; all is put back, no file stays open.
+
+    `events` lists what was told, `warned` what nbflow said, `store` is the folder.
+    """
+    from nbflow import logs
+    from nbflow.session import Settings, session
+
+    folder = tmp_path / "store"
+    environ = session._environ
+    kept = session.clock, session.settings, session.bus.sinks
+    said = set(logs._said)
+    logs._said.clear()
+    session._environ = {name: value for name, value in os.environ.items() if not name.startswith("NBFLOW_")}
+    session.clock, session.settings = clock, Settings(store=folder)
+    events: list[Any] = []
+    session.bus.sinks = (session.recent.append, events.append)
+    try:
+        yield SimpleNamespace(session=session, clock=clock, events=events, store=folder, warned=logs._said)
+    finally:
+        store = session._store
+        if store is not None:
+            store.close()
+        session._environ = environ
+        session.clock, session.settings, session.bus.sinks = kept
+        logs._said.clear()
+        logs._said.update(said)
+    assert not open_files(folder), "files of a closed store are still open"
+
+
+def open_files(folder: Path) -> list[str]:
+    """Files under a folder that this process holds open."""
+    found = []
+    for each in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(each.readlink())
+        except OSError:
+            continue
+        if target.startswith(str(folder)):
+            found.append(target)
+    return found

@@ -1,0 +1,145 @@
+"""A private JupyterLab and a private Chromium on this machine, and a notebook open in them."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+from playwright.sync_api import BrowserContext, Locator, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # whatever is not here cannot be reached
+]
+SETTINGS = {
+    "apputils-extension/notification": {"checkForUpdates": False, "doNotDisturbMode": True, "fetchNews": "false"},
+    "docmanager-extension/plugin": {"autosave": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},
+}
+
+
+class Lab:
+    """A JupyterLab server that reads and writes nothing of the user's."""
+
+    def __init__(self, base: Path, theme: str = "JupyterLab Light") -> None:
+        self.notebooks = base / "notebooks"
+        self.notebooks.mkdir(parents=True)
+        self.token = secrets.token_hex(16)
+        for name, values in {**SETTINGS, "apputils-extension/themes": {"theme": theme}}.items():
+            path = base / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+        homes = {
+            "JUPYTER_CONFIG_DIR": "config",
+            "JUPYTER_DATA_DIR": "data",
+            "JUPYTER_RUNTIME_DIR": "runtime",
+            "IPYTHONDIR": "ipython",
+            "JUPYTERLAB_SETTINGS_DIR": "settings",
+            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+            "NBFLOW_STORE": "store",
+        }
+        environment = {**os.environ, **{name: str(base / folder) for name, folder in homes.items()}}
+        environment["PYTHONPATH"] = str(ROOT)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+        command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}"]
+        command += [f"--ServerApp.root_dir={self.notebooks}", "--ServerApp.terminals_enabled=False"]
+        command += ["--LabApp.expose_app_in_browser=True"]
+        self._log = (base / "server.log").open("w")
+        self._server = subprocess.Popen(
+            command, env=environment, cwd=self.notebooks, stdout=self._log, stderr=subprocess.STDOUT
+        )
+        until = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.url}/api/status?token={self.token}", timeout=1).read()
+                return
+            except OSError:
+                if self._server.poll() is not None or time.monotonic() > until:
+                    self.stop()
+                    raise RuntimeError((base / "server.log").read_text()[-3000:]) from None
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self._server.poll() is None:
+            self._server.send_signal(signal.SIGTERM)
+            try:
+                self._server.wait(10)
+            except subprocess.TimeoutExpired:
+                self._server.kill()
+                self._server.wait(5)
+        self._log.close()
+
+
+@contextmanager
+def chromium(profile: Path) -> Iterator[BrowserContext]:
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(profile), executable_path=CHROMIUM, headless=True, args=FLAGS, viewport={"width": 1280, "height": 900}
+        )
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+class Note:
+    """A notebook of its own, with a kernel of its own, open in JupyterLab."""
+
+    def __init__(self, browser: BrowserContext, lab: Lab, name: str, cells: list[str], outputs: list | None = None):
+        self.path = lab.notebooks / f"{name}.ipynb"
+        made = [nbformat.v4.new_code_cell(source) for source in cells]
+        for cell, output in zip(made, outputs or [], strict=False):
+            cell.outputs = output
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": kernel}), self.path)
+        self.page = browser.new_page()
+        self.page.set_default_timeout(30_000)
+        self.foreign: list[str] = []
+        here = (lab.url, lab.url.replace("http", "ws"), "data:", "blob:")
+        self.page.on("request", lambda r: None if r.url.startswith(here) else self.foreign.append(r.url))
+        self.page.goto(f"{lab.url}/lab/tree/{self.path.name}?reset&token={lab.token}")
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", state="visible")
+        self.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext")
+        self._with("await w.context.ready; await w.sessionContext.ready;")
+
+    def run(self) -> None:
+        """Start all cells; returns at once."""
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+
+    def output(self, cell: int) -> Locator:
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea")
+
+    def saved(self) -> nbformat.NotebookNode:
+        """The notebook as it is on disk after saving."""
+        self._with("await w.context.save();")
+        return nbformat.read(self.path, 4)
+
+    def close(self) -> None:
+        self._with("await w.sessionContext.shutdown();")
+        self.page.close()
+
+    def _with(self, script: str) -> None:
+        find = "[...window.jupyterapp.shell.widgets('main')].find(w => w.sessionContext)"
+        self.page.evaluate(f"async () => {{ const w = {find}; {script} }}")

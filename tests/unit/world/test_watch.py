@@ -1,0 +1,379 @@
+"""Whose an event is, and what else than files is seen."""
+
+import asyncio
+import contextvars
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from nbflow.errors import StepTimeout
+from nbflow.trace import Fact
+from nbflow.world import adopt, broken, exclude, unseen, watch
+from nbflow.world.current import current, running
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in "abc":
+        Path(name).write_text(name)
+    return tmp_path
+
+
+def read(name):
+    Path(name).read_text()
+
+
+def subjects(sight):
+    return {fact.subject for fact in sight.facts()}
+
+
+def touched(run, *args):
+    with watch() as sight:
+        run(*args)
+    return sight.touched
+
+
+def test_nothing_seen():
+    """Each pure step would carry facts."""
+    with watch() as sight:
+        sum(range(10))
+    assert sight.facts() == ()
+    assert sight.touched == frozenset()
+    assert sight.state == {}
+    assert not running
+    assert current.get() is None
+
+
+def test_only_while_open():
+    """What the next cell reads would be a fact of this one."""
+    with watch() as sight:
+        read("a")
+    read("b")
+    assert subjects(sight) == {"a"}
+
+
+def test_nested():
+    """A flow's facts would lack those of its tasks, or a task have its neighbour's."""
+    with watch() as outer:
+        read("a")
+        with watch() as inner:
+            read("b")
+        read("c")
+    assert subjects(inner) == {"b"}
+    assert subjects(outer) == {"a", "b", "c"}
+
+
+def test_raising_run_closes():
+    """After an error everything would be attributed to a step that is over."""
+    with pytest.raises(ZeroDivisionError), watch() as sight:
+        read("a")
+        1 / 0
+    assert not running
+    assert subjects(sight) == {"a"}
+
+
+def test_adopt():
+    """A step around one that hit would not depend on what the hit depends on."""
+    facts = (Fact("file", "a", "0"), Fact("environment", "X", "0"), Fact("random", "random", "0"))
+    with watch() as outer, watch() as inner:
+        adopt(facts, {"network"})
+    for sight in (outer, inner):
+        assert sight.facts() == facts[:2]
+        assert sight.touched == {"network"}
+    adopt(facts)
+
+
+def test_adopt_of_what_this_run_made():
+    """An outer step that writes what its inner one reads would never hit."""
+    with watch() as outer:
+        Path("d").write_text("1")
+        adopt((Fact("file", "d", "0"),))
+    assert [broken(fact) for fact in outer.facts()] == [None]
+
+
+def test_coroutines_are_told_apart():
+    """Steps that wait for one another in one loop would share their facts."""
+
+    async def step(name, mine, other):
+        with watch() as sight:
+            mine.set()
+            await other.wait()
+            read(name)
+            await asyncio.to_thread(read, "c")
+        return sight
+
+    async def main():
+        one, two = asyncio.Event(), asyncio.Event()
+        return await asyncio.gather(step("a", one, two), step("b", two, one))
+
+    first, second = asyncio.run(main())
+    assert subjects(first) == {"a", "c"}
+    assert subjects(second) == {"b", "c"}
+
+
+def test_thread_of_a_step():
+    """A file read by a helper thread would be no fact; another step would get it."""
+
+    def run(name, barrier):
+        with watch() as sight:
+            barrier.wait()
+            thread = threading.Thread(target=read, args=(name,))
+            thread.start()
+            thread.join()
+            barrier.wait()
+        return sight
+
+    barrier = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(run, "ab", [barrier] * 2)
+    assert subjects(first) == {"a"}
+    assert subjects(second) == {"b"}
+
+
+def test_pool_of_nobody():
+    """A pool made earlier would read behind the step's back."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        with watch() as sight:
+            pool.submit(read, "a").result()
+    assert subjects(sight) == {"a"}
+
+
+@pytest.mark.parametrize("name", ["IOPub", "Heartbeat", "Control", "IPythonHistorySavingThread", "nbflow-timer", "IO loop"])
+def test_threads_of_the_kernel(name):
+    """The kernel's own work would count: every cell would have touched the network."""
+    go, done = threading.Event(), threading.Event()
+
+    def work():
+        go.wait()
+        read("a")
+        done.set()
+
+    thread = threading.Thread(target=work, name=name)
+    thread.start()
+    with watch() as sight:
+        go.set()
+        done.wait()
+    thread.join()
+    assert sight.facts() == ()
+
+
+def test_main_thread_outside_the_step():
+    """What the user does while steps run in the background would be their facts."""
+    began, go = threading.Event(), threading.Event()
+    sights = []
+
+    def step():
+        with watch() as sight:
+            began.set()
+            go.wait()
+            read("b")
+        sights.append(sight)
+
+    thread = threading.Thread(target=step)
+    thread.start()
+    began.wait()
+    read("a")
+    go.set()
+    thread.join()
+    assert subjects(sights[0]) == {"b"}
+
+
+def test_closed_in_another_context():
+    """A sight that a generator closes elsewhere would raise into user code."""
+    sight = watch()
+    contextvars.copy_context().run(sight.__enter__)
+    sight.__exit__(None, None, None)
+    assert not running
+
+
+def test_unseen():
+    """nbflow's own looks would be the user's."""
+    with watch() as sight, unseen():
+        read("a")
+        with watch() as inner:
+            read("b")
+    assert sight.facts() == ()
+    assert subjects(inner) == {"b"}
+
+
+def test_excluded_store(folder):
+    """The store would be a database that each step touches."""
+    exclude(folder / "cache-of-mine")
+
+    def run():
+        os.mkdir("cache-of-mine")
+        Path("cache-of-mine/x").write_text("1")
+        sqlite3.connect("cache-of-mine/x.db").close()
+
+    with watch() as sight:
+        run()
+    assert sight.facts() == ()
+    assert sight.touched == frozenset()
+
+
+def test_network():
+    """A bare task would serve Monday's rows on Tuesday."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert touched(lambda: socket.create_connection(server.getsockname()).close()) == {"network"}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+        assert touched(plain.sendto, b"x", ("127.0.0.1", 9)) == {"network"}
+    assert touched(socket.getaddrinfo, "127.0.0.1", 80) == {"network"}
+
+
+def test_kept_alive_connection():
+    """A session that keeps its connection would look like pure work from the second request on."""
+    import http.client
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        connection = http.client.HTTPConnection(*server.server_address)
+
+        def ask():
+            connection.request("GET", "/")
+            connection.getresponse().read()
+
+        ask()
+        assert touched(ask) == {"network"}
+        connection.close()
+        server.shutdown()
+        thread.join()
+
+
+def test_unix_socket_is_no_network(folder):
+    """Talking to a local daemon or to one's own threads would count as the network."""
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind("s")
+        server.listen()
+        assert touched(client.connect, "s") == frozenset()
+    for end in socket.socketpair():
+        end.close()
+
+
+def test_event_loop_is_no_network():
+    """Starting a loop would make every async task one that touches the network."""
+
+    async def main():
+        await asyncio.sleep(0)
+        await asyncio.to_thread(int)
+
+    assert touched(asyncio.run, main()) == frozenset()
+
+
+def test_database():
+    """An upsert would be skipped; a database file would be digested as a whole."""
+    sqlite3.connect("my.db").close()
+
+    def run(name, **options):
+        connection = sqlite3.connect(name, **options)
+        connection.execute("create table if not exists t (x)")
+        connection.close()
+
+    with watch() as sight:
+        sight.mention(["my.db"])
+        run("my.db")
+    assert sight.touched == {"database"}
+    assert sight.facts() == ()
+    assert touched(lambda: run("file:my.db?mode=rw", uri=True)) == {"database"}
+    assert touched(run, ":memory:") == frozenset()
+    assert touched(lambda: run("file:x?mode=memory", uri=True)) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: subprocess.run([sys.executable, "-c", ""], check=True),
+        lambda: os.system("true"),
+        lambda: os.waitpid(os.posix_spawn(sys.executable, [sys.executable, "-c", ""], os.environ), 0),
+    ],
+)
+def test_child_process(run):
+    """Files that a child reads are unseen, and nobody would know."""
+    assert touched(run) == {"child process"}
+
+
+def test_harmless_child():
+    """`platform` or a thread pool asking for the number of cores would make pure work uncached."""
+    import platform
+
+    assert touched(lambda: platform._syscmd_file(sys.executable)) == frozenset()
+
+
+def test_error_of_a_signal_handler_passes():
+    """A timeout that strikes while the hook runs would be lost."""
+
+    class Slow(os.PathLike):
+        """A path that takes its time: the signal arrives inside the hook."""
+
+        def __init__(self):
+            self.asked = 0
+
+        def __fspath__(self):
+            self.asked += 1
+            return "a"
+
+    def strike(*_):
+        raise StepTimeout
+
+    from nbflow.world import watch as module
+    from nbflow.world.watch import _foreign
+
+    assert module
+    old = signal.signal(signal.SIGALRM, strike)
+    try:
+        with pytest.raises(StepTimeout) as caught:
+            signal.raise_signal(signal.SIGALRM)
+        assert _foreign(caught.value)
+    finally:
+        signal.signal(signal.SIGALRM, old)
+
+
+def test_hook_never_raises(monkeypatch):
+    """A path that cannot be handled would break the user's `open` in another way than Python does."""
+    with watch() as sight:
+        with pytest.raises(ValueError, match="null"):
+            open("a\0b")
+        with pytest.raises(TypeError):
+            open(3.5)
+        with pytest.raises(OSError):
+            os.listdir(9999)
+        os.mkdir("gone")
+        os.chdir("gone")
+        os.rmdir("../gone")
+        with pytest.raises(FileNotFoundError):
+            open("x")
+    assert sight.touched == frozenset()
+
+
+def test_distribution_imported_by_the_user():
+    """A new version of a library that only this run imports would be ignored."""
+    sys.modules.pop("six", None)
+    with watch() as sight:
+        import six
+    (fact,) = sight.facts()
+    assert (fact.kind, fact.subject, fact.hint) == ("distribution", "six", six.__version__)
+    assert broken(fact) is None
+    assert broken(fact._replace(hint="0.1", digest="0")) == f"six 0.1 → {six.__version__}"
+    assert broken(fact._replace(subject="no-such-thing")) == "no-such-thing is gone"
