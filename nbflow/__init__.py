@@ -15,6 +15,7 @@ code and the data that it depends on, flaky calls are retried, and a panel shows
 """
 
 from importlib import import_module
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def __getattr__(name: str) -> Any:
     """Find a public name, and `__all__`, when it is first used: `import nbflow` itself costs next to nothing."""
     if name.startswith("__") and name != "__all__":
         raise AttributeError(f"module 'nbflow' has no attribute {name!r}")
+    if PathFinder.find_spec(f"nbflow.{name}", __path__):  # a module of ours is imported without all the others
+        raise AttributeError(f"module 'nbflow.{name}' is not imported yet")
     api = import_module("nbflow.api")
     if name != "__all__" and name not in api.__all__:
         raise AttributeError(f"module 'nbflow' has no attribute {name!r}")

@@ -48,7 +48,7 @@ class Session:
         self.bus = Bus(self.recent.append, warn=warn)
         self._environ = environ
         self._store: Store | None = None
-        self.settings = Settings()
+        self._settings = self.settings = Settings()
 
     @property
     def settings(self) -> Settings:
@@ -57,13 +57,14 @@ class Session:
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
+        if settings.store != self._settings.store:
+            self._store = None
         self._settings = settings
         caching = settings.cache
         self.caching = self._environ.get("NBFLOW_CACHE", "").lower() not in _OFF if caching is None else caching
         strict = settings.strict
         self.strict = self._environ.get("NBFLOW_STRICT", "0").lower() not in {*_OFF, ""} if strict is None else strict
         self.panel = settings.panel or self._environ.get("NBFLOW_PANEL", "auto")
-        self._store = None
 
     @property
     def store(self) -> Store:
@@ -79,6 +80,8 @@ class Session:
 
     def store_or_none(self) -> Store | None:
         """The store, or None after one warning: a step then runs uncached."""
+        if self._store is not None:
+            return self._store
         try:
             return self.store
         except StoreError as error:

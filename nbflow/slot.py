@@ -5,6 +5,7 @@ A function's slot and a cell's slot differ in how values are written and which f
 
 import asyncio
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 from nbflow import world
@@ -33,12 +34,16 @@ class Slot:
 
     def __init__(self, store: Store, key: str, task: str, clock: Clock) -> None:
         self.store, self.key, self.task, self.clock = store, key, task, clock
-        self.traits: Traits = {}
-        self.facts: tuple[Fact, ...] = ()
-        self._claimed = False
 
+    # Defaults of the class: a hit, which makes a slot and asks it once, does not set them.
+
+    traits: Traits = MappingProxyType({})  # type: ignore[assignment]
+    """What the key was made of."""
+    facts: tuple[Fact, ...] = ()
+    """What the run was seen to depend on."""
     serializer: Any = None
     """How values become bytes; None is the store's own way."""
+    _claimed = False
 
     def broken(self, fact: Fact) -> str | None:
         """Why a fact no longer holds, None if it does."""
@@ -59,9 +64,11 @@ class Slot:
             return Seen("the store could not be read")
         lack = ""
         for entry in found:
-            why = next(filter(None, map(self.broken, entry.facts)), None)
+            facts = entry.facts
+            why = next(filter(None, map(self.broken, facts)), None) if facts else None
             if why is None:
-                world.adopt(entry.facts)
+                if facts:
+                    world.adopt(facts)
                 return Seen("", entry, entry.created, entry.cost, entry.size)
             lack = lack or why
         return Seen(lack or NO_ENTRY)
@@ -93,7 +100,7 @@ class Slot:
 
     def load(self, command: Load) -> Any:
         """The value of an entry."""
-        return self.store.load(command.entry, self.serializer and self.serializer.loads)
+        return self.store.load(command.entry, self.serializer)
 
     def claim(self, _: Claim) -> None:
         """Wait in this thread until the key is this step's."""

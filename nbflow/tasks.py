@@ -197,8 +197,8 @@ class Task(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run, or restore. An `async def` task returns an awaitable."""
-        if self._self or _holds_futures(args, kwargs):
-            args, kwargs = resolve_futures_to_results((self._self + args, kwargs))
+        if self._self or kwargs or not _ATOMS.issuperset(map(type, args)):
+            args, kwargs = resolve_futures_to_results((self._self + args, kwargs))  # type: ignore[assignment]
         if self.isasync:
             return cast("R", self._await(args, kwargs))
         outcome, steps, work = self.enter(args, kwargs)
@@ -285,14 +285,14 @@ class _TaskSlot(Slot):
     """A function's slot: its result is not kept where it changed its arguments in place."""
 
     def __init__(self, store: Store, key: str, owner: Task[Any, Any], values: tuple[Any, ...]) -> None:
-        super().__init__(store, key, owner.name, session.clock)
-        self._names, self._values = owner.parameters, values
+        self.store, self.key, self.task, self.clock = store, key, owner.name, session.clock
+        self._owner, self._values = owner, values
 
     def check(self) -> None:
         """Digest the arguments again: they must be as they were before the run."""
         if _ATOMS.issuperset(map(type, self._values)):
             return
-        for name, value in zip(self._names, self._values, strict=True):
+        for name, value in zip(self._owner.parameters, self._values, strict=True):
             if type(value) not in _ATOMS and trait(value).digest != self.traits[f"input {name}"].digest:
                 raise UnfitError(
                     f"it changes its argument {name!r} in place; return a changed copy, or give ignore=[{name!r}]"
@@ -314,12 +314,6 @@ _SMALL = frozenset({type(None), bool, int, float})
 def _kind(value: Any) -> str:
     name = type(value).__name__
     return f"{name}[{len(value)}]" if isinstance(value, Sized) and type(value).__module__ == "builtins" else name
-
-
-def _holds_futures(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    if _ATOMS.issuperset(map(type, args)) and _ATOMS.issuperset(map(type, kwargs.values())):
-        return False
-    return bool(futures_in((args, kwargs)))
 
 
 class _Decorator(Protocol[Spelled]):

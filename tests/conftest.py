@@ -49,7 +49,7 @@ def fresh(tmp_path: Path, clock: FakeClock) -> Iterator[SimpleNamespace]:
     said = set(logs._said)
     logs._said.clear()
     session._environ = {name: value for name, value in os.environ.items() if not name.startswith("NBFLOW_")}
-    session.clock, session.settings = clock, Settings(store=folder)
+    session.clock, session.settings, session._store = clock, Settings(store=folder), None
     events: list[Any] = []
     session.bus.sinks = (session.recent.append, events.append)
     try:
@@ -60,6 +60,7 @@ def fresh(tmp_path: Path, clock: FakeClock) -> Iterator[SimpleNamespace]:
             store.close()
         session._environ = environ
         session.clock, session.settings, session.bus.sinks = kept
+        session._store = None
         logs._said.clear()
         logs._said.update(said)
     assert not open_files(folder), "files of a closed store are still open"

@@ -125,8 +125,8 @@ async def started(notebook: Any, folder: Path, private: Path, environ: Mapping[s
     client = NotebookClient(notebook, km=manager, timeout=None, record_timing=False, iopub_timeout=30)
     client.reset_execution_trackers()
     log = private / "log"
-    with log.open("wb") as stderr:
-        await client.async_start_new_kernel(cwd=str(folder), env={**os.environ, **environ}, stderr=stderr)
+    with log.open("wb") as words:  # not our own stdout: whoever reads that must see its end when we end
+        await client.async_start_new_kernel(cwd=str(folder), env={**os.environ, **environ}, stdout=words, stderr=words)
     try:
         await client.async_start_new_kernel_client()
         yield Kernel(client, log)

@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+import signal
 import sys
 import time
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -57,8 +59,8 @@ def run(args: Namespace) -> int:
     except _Failed as failed:
         code = 1
         _explain(failed)
-    except KeyboardInterrupt:
-        code = 130
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        code = 130 if isinstance(error, KeyboardInterrupt) else 143
         print("nbflow: interrupted", file=sys.stderr)
     finally:
         saved = _write(notebook, out)
@@ -83,6 +85,7 @@ class _Run:
                 cell.outputs, cell.execution_count = [], None
         places = [i for i, each in enumerate(self._notebook.cells) if each.cell_type == "code" and each.source.strip()]
         self._progress.total = len(places)
+        _end_on_sigterm()
         environ = {VARIABLE: str(self._log), "NBFLOW_PANEL": "html"}
         async with started(self._notebook, folder, self._private, environ) as kernel:
             for number, index in enumerate(places, 1):
@@ -121,6 +124,14 @@ class _Run:
         for event in self._tail.read():
             self._progress.hear(event)
             self._screen.hear(event)
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM, which schedulers send, end the run as Ctrl-C does; a loop that has no signals goes without."""
+    task = asyncio.current_task()
+    if task is not None:
+        with suppress(NotImplementedError, RuntimeError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def _explain(failed: _Failed) -> None:

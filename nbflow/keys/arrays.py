@@ -53,7 +53,7 @@ def _long(array: Any) -> bytes:
 
 def _description(dtype: Any) -> Any:
     """A dtype in builtin values: byte order, fields with offsets and titles, metadata."""
-    kind = "" if dtype.isbuiltin == 1 else f"{dtype.type.__module__}.{dtype.type.__qualname__}"
+    kind = "" if _own(dtype) else f"{dtype.type.__module__}.{dtype.type.__qualname__}"
     metadata = dict(dtype.metadata) if dtype.metadata else None
     if dtype.names is not None:
         fields = [(name, *map(_part, dtype.fields[name])) for name in dtype.names]
@@ -64,6 +64,11 @@ def _description(dtype: Any) -> Any:
         missing = getattr(dtype, "na_object", None)
         return ("text", hasattr(dtype, "na_object"), missing, dtype.coerce)
     return dtype.str if not kind and metadata is None else (dtype.str, kind, metadata)
+
+
+def _own(dtype: Any) -> bool:
+    """Whether NumPy itself defines the dtype (`isbuiltin` says no of one that was unpickled)."""
+    return dtype.type.__module__ == "numpy" and dtype.type is not np.record
 
 
 def _part(part: Any) -> Any:
@@ -130,7 +135,7 @@ def _masked(encoder: Encoder, value: Any) -> Node:
 def _scalar(encoder: Encoder, value: Any) -> bytes | Node:
     dtype = value.dtype
     made: bytes | Node
-    if dtype.isbuiltin == 1 and dtype.kind != "V" and not _gaps(dtype):
+    if _own(dtype) and not dtype.metadata and dtype.kind != "V" and not _gaps(dtype):
         made = join(b"numpy scalar", [dtype.str.encode(), value.tobytes()])
     else:
         made = Node(b"numpy scalar", (np.asarray(value),), label=unnamed)

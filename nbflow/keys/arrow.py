@@ -62,16 +62,13 @@ def _below(chunks: list[Any], kind: Any) -> list[Any]:
     if _is.is_map(kind):
         entries = pa.list_(pa.struct([kind.key_field, kind.item_field]))
         return _below([chunk.cast(entries) for chunk in _present(chunks)], entries)
-    if _is.is_list_view(kind) or _is.is_large_list_view(kind):
-        wide = pa.large_list(kind.value_field)
-        return _below([chunk.cast(wide) for chunk in chunks], wide)
-    if _is.is_union(kind):
-        return [[chunk.to_pylist() for chunk in chunks]]
+    if _is.is_union(kind) or _is.is_list_view(kind) or _is.is_large_list_view(kind):
+        return [[member for chunk in chunks for member in chunk.to_pylist()]]  # rare, and casts of views go wrong
     if _is.is_nested(kind):
         lists = [*_present(chunks)]
         lengths = [pc.list_value_length(chunk) for chunk in lists]
-        return [column(lengths, pa.null()) if not lengths else column(lengths, lengths[0].type),
-                column([chunk.flatten() for chunk in lists], kind.value_type)]
+        sizes = column(lengths, lengths[0].type if lengths else pa.null())
+        return [sizes, column([chunk.flatten() for chunk in lists], kind.value_type)]
     return [_bytes(chunks, kind)]
 
 

@@ -49,7 +49,7 @@ def binder(fn: Callable[..., Any]) -> Binder:
     bind.__name__ = str(getattr(fn, "__name__", type(fn).__name__))
     bind.__qualname__ = str(getattr(fn, "__qualname__", bind.__name__))  # stands in the messages of TypeError
     bind.names = kept
-    return MethodType(bind, None) if bound else bind  # type: ignore[return-value]
+    return MethodType(bind, ()) if bound else bind  # type: ignore[return-value]
 
 
 def signature(fn: Callable[..., Any]) -> list[Parameter]:

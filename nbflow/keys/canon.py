@@ -18,7 +18,7 @@ __all__ = ["READERS", "constant", "dump", "mentioned"]
 
 READERS = frozenset(
     "query eval exec sql execute executemany executescript evaluate formula from_formula read_sql read_sql_query "
-    "run_line_magic run_cell_magic system getoutput re_evaluate ols logit glm mixedlm".split()  # noqa: SIM905
+    "run_line_magic run_cell_magic system getoutput sqldf pysqldf ols logit glm mixedlm".split()  # noqa: SIM905
 )
 """Names of functions that look names up in the strings they are given."""
 
@@ -89,7 +89,7 @@ class Dump:
         self.root = root
         self.scopes: Scopes = scopes(root)
         self.numbers: dict[tuple[int, str], int] = {}
-        self.spelled: set[str] = set()  # names that strings mention: a query, an f"{x=}"
+        self.spelled: set[str] = set()  # names that queries mention
         self.docs = docs
         self.rename = True
         for node in effective(root):
@@ -99,13 +99,13 @@ class Dump:
         """Looks for what makes names or docstrings visible."""
         match node:
             case ast.Constant(value=str(text)):
-                self.spelled.update(words(text))
                 self.docs |= "__doc__" in text
             case ast.Name(id=name) | ast.Attribute(attr=name):
                 self.docs |= name in ("__doc__", "getdoc")
                 self.rename &= name not in FRAMES
             case ast.Call() if called(node) in READERS:
-                self.rename &= all(isinstance(arg, ast.Constant) for arg in node.args)
+                self.spelled |= mentioned(node)
+                self.rename &= not node.args or isinstance(node.args[0], ast.Constant)
 
     def bytes(self) -> bytes:
         """Writes the tree, each node after its parent."""

@@ -143,6 +143,8 @@ def fields(gather: Gather, kind: type, label: str) -> None:
                 thing = getattr(field, part, None)
                 if thing is not None:
                     gather.bound(f"{place}.{part}", thing, label, f"{name}.{part}", loose=True)
+            if getattr(field, "metadata", None):
+                gather.add(label, address("", repr(field.metadata)).encode())
     parameters = vars(kind).get("__dataclass_params__")
     if parameters is not None:
         gather.add(label, Encoder().of(repr(parameters)))

@@ -31,7 +31,8 @@ def identify(thing: Any) -> bytes:
     Raises:
         UnkeyableError: It reads a global, a default or a closure cell that has no content.
     """
-    return Encoder(handles=[]).of(task_function(thing) or thing)
+    thing = task_function(thing) or thing
+    return Encoder(handles=[]).walk(Node(b"value", (thing,)), [origin.name_of(thing)])
 
 
 def cell(statements: list[ast.stmt]) -> bytes:

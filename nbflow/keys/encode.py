@@ -27,6 +27,7 @@ __all__ = [
     "by_key",
     "canonical",
     "content",
+    "digest",
     "join",
     "register",
     "register_digest",
@@ -84,6 +85,18 @@ def content(value: object, name: str = "value") -> bytes:
 
 def _by_name(_encoder: "Encoder", kind: type) -> bytes:
     return join(b"class", [str(kind.__module__).encode(), kind.__qualname__.encode()])
+
+
+def digest(value: object) -> str:
+    """Hex digest of what a value or a function is: equal for equal content, in every process and on every Python.
+
+    Raises:
+        UnkeyableError: The value, or something inside it, has no content: a lock, an open file, a generator.
+
+    >>> digest([1, 2]) == digest([1, 2]), digest([1, 2]) == digest([1, 2.0])
+    (True, False)
+    """
+    return content(value).hex()
 
 
 class Encoder:

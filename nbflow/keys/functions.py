@@ -17,6 +17,7 @@ from nbflow.keys.syntax import syntax
 __all__ = ["Functions"]
 
 SHELL = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open", "display"})
+"""What IPython puts among the user's names."""
 MACHINE = frozenset({"sys", "os", "posix", "nt", "platform", "site", "sysconfig", "builtins"})
 """Modules whose constants tell of the machine, which is no input."""
 MISSING = object()
@@ -58,14 +59,15 @@ class Functions:
         """A library's function around one of the user's: what is in its cells, as far as that has content."""
         watch(function)
         self.gather.add(label, self.gather.library(function).encode())
+        if function.__code__.co_qualname == "singledispatch.<locals>.wrapper":
+            self.gather.guard.fetch(f"{self.gather.guard.hold(function)}.registry", f"implementations of {label}")
+            return
         for name, (where, cell) in self.cells(function).items():
             into = self.named("closure", name, label, cell)
             if not filled(cell):
                 continue
             value = cell.cell_contents
-            if name == "registry" and function.__code__.co_qualname == "singledispatch.<locals>.wrapper":
-                self.gather.guard.fetch(f"dict({where})", into)
-            elif constant(value) or isinstance(value, FunctionType | type):
+            if constant(value) or isinstance(value, FunctionType | type):
                 self.gather.bound(where, value, into)
             else:
                 self.gather.guard.kind(where, value)
@@ -110,6 +112,9 @@ class Functions:
             self.gather.guard.test(f"{chain[0]!r} not in {hold(space)}")
             return
         where = f"{hold(space)}[{chain[0]!r}]"
+        if chain[0] in SHELL and origin.of_shell(space[chain[0]]):
+            self.gather.guard.same(where, space[chain[0]])
+            return
         self.value(where, space[chain[0]], chain[1:], self.named("global", chain[0], "", space), loose=loose)
 
     def value(self, where: str, value: Any, rest: Chain, into: str, *, loose: bool = False) -> None:

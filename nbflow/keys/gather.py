@@ -10,6 +10,7 @@ A value is met as the value of an expression ("where"), and is one of
 import re
 from collections import deque
 from functools import partial
+from itertools import chain, count
 from types import BuiltinFunctionType, EllipsisType, FunctionType, MethodType, ModuleType, NoneType
 from typing import Any
 
@@ -46,15 +47,16 @@ class Gather:
         self.links: set[tuple[str, str]] = set()
         self.strings: set[str] = set()
         self.labels: dict[tuple[int, str], str] = {}
+        self.taken = {ROOT}
         self.queue: deque[tuple[Any, str]] = deque()
 
     def label(self, wish: str, *others: str, of: object, role: str = "") -> str:
         """A label for a thing: the first that no other thing has."""
         key = (id(of), role)
         if key not in self.labels:
-            taken = {*self.labels.values()}
-            numbered = (f"{wish} ({n})" for n in range(2, len(taken) + 3))
-            self.labels[key] = next(each for each in (wish, *others, *numbered) if each not in taken)
+            numbered = (f"{wish} ({n})" for n in count(2))
+            self.labels[key] = next(each for each in chain((wish, *others), numbered) if each not in self.taken)
+            self.taken.add(self.labels[key])
         return self.labels[key]
 
     def add(self, label: str, *parts: bytes) -> None:
@@ -101,7 +103,7 @@ class Gather:
         wrapper = isinstance(thing, FunctionType) and not origin.users(thing) and carries(thing)
         if not wrapper and (not origin.users(thing) or not isinstance(thing, FunctionType | type | ModuleType)):
             return self.library(thing)
-        plain = origin.name_of(thing).rpartition("<locals>.")[2]
+        plain = origin.name_of(thing).rpartition("<locals>.")[2].replace("<lambda>", "lambda")
         known = (id(thing), "") in self.labels
         module = origin.module_of(thing)
         kinds = ("class {}", "module {}", "{}()")
@@ -144,7 +146,7 @@ def constant(value: Any, left: int = LONGEST) -> bool:
     if kind in ATOMS:
         return not (kind is str or kind is bytes) or len(value) <= left
     if kind is tuple or kind is frozenset:
-        return len(value) <= 64 and all(constant(each, left // 64) for each in value)
+        return left > 0 and len(value) <= 64 and all(constant(each, left // 64) for each in value)
     return kind.__name__ in FIXED and kind.__module__ in ("builtins", "datetime", "decimal", "fractions", "re", "uuid")
 
 
@@ -187,8 +189,8 @@ def carries(function: FunctionType) -> bool:
 
 
 def by_type(kind: type) -> bool:
-    """A connection, a logger, a lock: what it is does not come from its content."""
-    return bool(handles.live(kind)) or handles.spent(kind) in ("a part of a running process", "a weak reference")
+    """A connection, a logger, a lock, a bare `object()`: what it is does not come from its content."""
+    return kind is object or bool(handles.live(kind)) or handles.spent(kind) in ("a part of a running process", "a weak reference")
 
 
 def keyable(value: object) -> bool:

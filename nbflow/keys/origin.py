@@ -15,6 +15,9 @@ __all__ = ["distributions", "module_of", "name_of", "ours", "users"]
 MAIN = frozenset({"__main__", "__mp_main__"})
 """A spawned worker imports the user's `__main__` under the second name."""
 
+SHELLS = frozenset({"IPython", "ipykernel"})
+"""What runs the user's code, and whose version is no input."""
+
 ALIASES = {
     "attr": "attrs", "bs4": "beautifulsoup4", "cv2": "opencv_python", "dateutil": "python_dateutil", "PIL": "pillow",
     "sklearn": "scikit_learn", "skimage": "scikit_image", "yaml": "pyyaml",
@@ -84,6 +87,11 @@ def users_module(name: str) -> bool:
     return name.partition(".")[0] not in sys.stdlib_module_names and not ours(name)
 
 
+def of_shell(thing: Any) -> bool:
+    """Whether something comes from IPython, as what it binds in place of builtins does."""
+    return module_of(thing).partition(".")[0] in SHELLS
+
+
 @cache
 def distributions(name: str) -> tuple[tuple[str, str], ...]:
     """Name and version of the distributions that a module comes from; none for Python's own and for the user's.
@@ -91,7 +99,7 @@ def distributions(name: str) -> tuple[tuple[str, str], ...]:
     Read once in a process: what counts is what was imported.
     """
     root = name.partition(".")[0]
-    if root in sys.stdlib_module_names or root in MAIN or ours(root) or not root:
+    if not root or root in sys.stdlib_module_names or root in MAIN or root in SHELLS or ours(root):
         return ()
     known = installed()
     for guess in (ALIASES.get(root, ""), root.lower().replace("-", "_")):

@@ -1,5 +1,70 @@
-"""A value in a few characters."""
+"""Values in a few characters, for people: what an input was, without giving away what should stay private."""
+
+import re
+from datetime import date, datetime, time, timedelta
+from enum import Enum
+from pathlib import PurePath
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
 __all__ = ["short"]
+
+_MOST = 40
+_NUMBERS = frozenset({type(None), bool, int, float, complex})
+_private = re.compile(
+    r"://[^/\s]*:[^/\s]*@"  # a password in an address
+    r"|(?i:bearer |basic |passw|secret|token|api.?key|-----BEGIN)"
+    r"|^(?:sk|pk|rk|gh[oprsu]|xox[abpr]|glpat|hf|AKIA|eyJ)[-_A-Za-z0-9]{8,}"
+    r"|^(?=\S*\d)(?=\S*[A-Za-z])[-_+/=A-Za-z0-9]{20,}$"  # a key of any kind
+).search
+
+
 def short(value: object) -> str:
-    """At most 40 characters."""
-    return repr(value)[:40] if type(value) in (int, float, bool, str, type(None)) else type(value).__name__
+    """At most 40 characters about a value: itself if it is small, else its type and size.
+
+    Text that looks like a password or a key is not shown, nor is where an object lies in memory.
+
+    >>> short(0.05), short("Paris"), short(range(3)), short(["a", "b"]), short({"k": 1})
+    ('0.05', "'Paris'", 'range', 'list of 2', 'dict of 1')
+    """
+    text = _text(value)
+    return text if len(text) <= _MOST else text[: _MOST - 1] + "…"
+
+
+def _text(value: Any) -> str:
+    kind = type(value)
+    if kind is int and value.bit_length() > 128:
+        return f"int of {value.bit_length():,} bits"
+    if kind in _NUMBERS:
+        return repr(value)
+    if kind is str:
+        return f"str of {len(value):,}" if _private(value) else repr(value if len(value) <= 24 else value[:24] + "…")
+    if kind in (bytes, bytearray):
+        return f"{kind.__name__} of {len(value):,}"
+    if kind in (list, tuple, dict, set, frozenset):
+        if kind in (list, tuple) and len(value) <= 8 and _NUMBERS.issuperset(map(type, value)):
+            return repr(value)
+        return f"{kind.__name__} of {len(value):,}"
+    if kind in (FunctionType, BuiltinFunctionType):
+        return f"{value.__name__}()"
+    if isinstance(value, type):
+        return f"class {value.__name__}"
+    if kind is ModuleType:
+        return f"module {value.__name__}"
+    return _from_library(kind, value)
+
+
+def _from_library(kind: type, value: Any) -> str:
+    if issubclass(kind, Enum):
+        return f"{kind.__name__}.{value._name_}"  # noqa: SLF001 - `name` may be a member
+    if issubclass(kind, PurePath):
+        text = str(value)
+        return text if len(text) <= _MOST else "…" + text[1 - _MOST :]
+    if kind in (date, datetime, time, timedelta):
+        return str(value)
+    library = kind.__module__.partition(".")[0]
+    if library in ("numpy", "torch", "pandas", "polars", "pyarrow", "scipy") and hasattr(value, "shape"):
+        size = " × ".join(f"{length:,}" for length in value.shape)
+        dtype = f" {value.dtype}" if hasattr(value, "dtype") else ""
+        return f"{kind.__name__}{dtype} {size}".rstrip() if size else f"{kind.__name__}{dtype} {value}"
+    return kind.__name__

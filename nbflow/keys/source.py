@@ -75,6 +75,7 @@ class Parsed:
         self.functions: dict[str, list[tuple[Node, ast.stmt]]] = {}
         self.assigned: dict[int, str] = {}  # names of lambdas, by the ids of their nodes
         self.codes: dict[int, list[CodeType]] = {}
+        self.imports = [*imports(tree)]  # a method call on an imported name compiles to other code
         for statement in tree.body:
             for node in ast.walk(statement):
                 if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda) and len(node.targets) == 1:
@@ -108,13 +109,24 @@ class Parsed:
         known = self.codes.get(id(statement))
         if known is None:
             flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | self.flags
-            module = ast.Module([statement], [])
+            module = ast.Module([*self.imports, statement], [])
             try:
                 known = [*nested(compile(module, "<source>", "exec", flags, dont_inherit=True))]
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 known = []
             self.codes[id(statement)] = known
         return known
+
+
+def imports(tree: ast.Module) -> Iterator[ast.stmt]:
+    """The imports outside of functions and classes."""
+    stack: list[ast.AST] = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and node.module != "__future__"):
+            yield node
+        elif not isinstance(node, Node | ast.ClassDef | ast.expr):
+            stack += ast.iter_child_nodes(node)
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:

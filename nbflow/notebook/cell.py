@@ -17,10 +17,10 @@ from IPython import get_ipython
 
 from nbflow import events as e
 from nbflow.durations import spell
-from nbflow.engine import advance
+from nbflow.engine import Hands, advance
 from nbflow.errors import UnfitError
-from nbflow.notebook.decide import Decision, decide
-from nbflow.notebook.limits import Alarm, Cancelling, Expired, Unlimited
+from nbflow.notebook.decide import Decision
+from nbflow.notebook.limits import Alarm, Cancelling, Expired, Limit
 from nbflow.notebook.replay import chosen, replay
 from nbflow.notebook.restore import Recording, put_into_effect
 from nbflow.notebook.stage import Stage
@@ -29,7 +29,7 @@ from nbflow.notebook.tee import Tee, fold
 from nbflow.notebook.transform import Cell, cell_of
 from nbflow.session import session
 from nbflow.step.commands import Call, Claim, Command, Err, Ok, Outcome, Sleep, Tell
-from nbflow.step.plan import reason
+from nbflow.step.plan import Plan, reason
 from nbflow.timeouts import late
 from nbflow.work import Around, Work
 from nbflow.world import Sight, rng
@@ -41,7 +41,7 @@ _SPEND = {"network", "database"}
 
 
 def start(token: int) -> "Step":
-    """What the loop of a wrapped cell runs over."""
+    """What the loop of a wrapped cell runs over. Nothing is done yet that could be interrupted."""
     return Step(cell_of(token), get_ipython(), sys._getframe(1))  # noqa: SLF001 - the documented way to a caller
 
 
@@ -58,21 +58,21 @@ class Step:
         broken: What the cell's own line is to raise, if anything.
     """
 
+    decision: Decision
+    work: Work
+
     def __init__(self, cell: Cell, shell: Any, frame: FrameType) -> None:
         self.cell, self.shell, self.frame = cell, shell, frame
         self.namespace: dict[str, Any] = shell.user_ns
-        self.decision: Decision = decide(cell, shell, frame.f_code.co_filename)
-        self.options = self.decision.options
-        self.status = Status(shell, self.decision.label)
-        self.work = Work(self.decision.number, _nothing, self.decision.slot, session.clock, session.bus)
-        self.hands = {**self.work.hands(Call, Claim, Sleep), Tell: self._told}
         self.broken: BaseException | None = None
         self.state: Command | Outcome | None = None
+        self.plan: Plan | None = None
+        self.hands: Hands = {}
         self.stage: Stage | None = None
         self.tee: Tee | None = None
         self.around: Around | None = None
         self.sight: Sight | None = None
-        self.limit = Unlimited()
+        self.limit = Limit()
         self.values: list[Any] = []
         self.attempt = 0
         self.events: dict[type, Any] = {}
@@ -88,7 +88,7 @@ class Step:
     def __next__(self) -> Self:
         self._guard(self._proceed)
         while self.broken is None and isinstance(self.state, (Claim, Sleep)):
-            wait: Callable[[Any], object] = self.work.sleep if isinstance(self.state, Sleep) else self.decision.claim
+            wait: Callable[[Any], object] = self.work.sleep if isinstance(self.state, Sleep) else self._claim
             self._guard(wait, self.state)
             self._guard(self._advance)
         if self._over():
@@ -143,7 +143,8 @@ class Step:
         if self.beating:
             self.beating.cancel()
         self._close()
-        self.work.close()
+        if self.hands:
+            self.work.close()
         self.namespace.pop(self.cell.step, None)
         del self.frame
         self.stage = self.sight = None
@@ -161,8 +162,15 @@ class Step:
 
     def _stopped(self, error: BaseException) -> None:
         self.broken = error.with_traceback(None)
-        with suppress(BaseException):
-            advance(self.decision.plan, self.hands, error=error)
+        self._end_plan(error)
+
+    def _end_plan(self, error: BaseException) -> None:
+        """Let the plan tell how the step ended, where it does not know yet."""
+        trace = error.__traceback__
+        if self.plan is not None:
+            with suppress(BaseException):
+                advance(self.plan, self.hands, error=error)
+        error.__traceback__ = trace  # it went through the plan, which is nobody's business
 
     def _over(self) -> bool:
         """Prepare the next attempt; true if there is none."""
@@ -181,7 +189,8 @@ class Step:
             self._advance(Ok(None, self.sight.touched))
 
     def _advance(self, answer: Any = None) -> None:
-        self.state = advance(self.decision.plan, self.hands, answer)
+        assert self.plan is not None
+        self.state = advance(self.plan, self.hands, answer)
         if not isinstance(self.state, Ok):
             return
         if isinstance(self.state.value, Recording):  # another kernel stored it while this one waited
@@ -190,18 +199,23 @@ class Step:
             self._finished()
 
     def _begin(self) -> None:
-        decision = self.decision
+        decision = self.decision = Decision(self.cell, self.shell, self.frame.f_code.co_filename)
+        if decision.slot is not None:
+            decision.slot.record = self.record
+        self.options, self.status = decision.options, Status(self.shell, decision.label)
+        self.work = Work(decision.number, _nothing, decision.slot, session.clock, session.bus)
+        self.hands = {**self.work.hands(Call, Claim, Sleep), Tell: self._told}
         if self.options.explain:
-            decision.explain(self.shell)
+            decision.explain(self.status)
             self.state = Ok(None)
+            return
+        self.plan = decision.look()
+        if self.plan is not None:
+            self._advance()
         elif decision.recording is not None:
             self.events[e.Hit] = decision.verdict
             self._restore(decision.recording)
             self.state = Ok(None)
-        else:
-            self.state = advance(decision.plan, self.hands)
-            if isinstance(self.state, Ok):
-                self._restore(self.state.value)
 
     def _prepare(self, call: Call) -> None:
         self.attempt = call.attempt
@@ -221,6 +235,10 @@ class Step:
         self.around = Around(self.work)
         self.sight = self.around.__enter__()
         self.sight.mention(self.decision.mentions())
+
+    def _claim(self, command: Claim) -> None:
+        assert self.decision.slot is not None
+        self.decision.slot.claim(command)
 
     def _close(self) -> None:
         if self.around is not None:
@@ -242,17 +260,19 @@ class Step:
         around.__exit__(None, None, None)
         timed_out = self.limit.rang and (error is None or isinstance(error, (Expired, asyncio.CancelledError)))
         if timed_out:
-            error = late(self.state.timeout).with_traceback(trace)
+            assert isinstance(self.state, Call)
+            assert self.state.timeout is not None
+            error = late(self.state.timeout).with_traceback(_users(trace))
         if error is None:
             self._flush()
             return False
         self._close()
         if isinstance(error, Exception):
-            self.state = advance(self.decision.plan, self.hands, Err(error))
+            assert self.plan is not None
+            self.state = advance(self.plan, self.hands, Err(error))
         else:
             self.state = Err(error)
-            with suppress(BaseException):
-                advance(self.decision.plan, self.hands, error=error)
+            self._end_plan(error)
         if isinstance(self.state, Sleep) and self._put_back(error):
             return True
         self._failed(error)
@@ -275,8 +295,7 @@ class Step:
             self.stage.rollback()
         except UnfitError as refused:
             error.add_note(f"nbflow: not retried: {refused}")
-            with suppress(BaseException):
-                advance(self.decision.plan, self.hands, error=error)
+            self._end_plan(error)
             return False
         return True
 
@@ -362,6 +381,13 @@ class Step:
     def _beat(self) -> None:
         """ipykernel hears an interrupt of a waiting cell only when its loop wakes up: wake it."""
         self.beating = asyncio.get_running_loop().call_later(_BEAT, self._beat)
+
+
+def _users(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without the frame of the alarm at its end."""
+    if trace is None or trace.tb_frame.f_globals.get("__name__", "").startswith("nbflow."):
+        return None
+    return TracebackType(_users(trace.tb_next), trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
 
 
 def _nothing() -> None:

@@ -1,23 +1,22 @@
 """What a cell's run will be: a hit, a miss with its reason, or a run that is not kept at all."""
 
-import ast
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 from IPython.core.error import UsageError
 
 from nbflow import events as e
-from nbflow.errors import StoreError, UnkeyableError
+from nbflow.errors import StoreError, UnfitError, UnkeyableError
 from nbflow.explanation import cause, explained
-from nbflow.logs import current_step, warn
+from nbflow.logs import current_step
 from nbflow.notebook.freeze import Surroundings
-from nbflow.notebook.header import CellOptions, parse
-from nbflow.notebook.inputs import Known, cautious, inputs_of, known_of
+from nbflow.notebook.header import parse
+from nbflow.notebook.inputs import cautious, inputs_of, key_of, strings_of, traits_of
 from nbflow.notebook.restore import CellPickle, Recording
 from nbflow.notebook.slot import CellSlot
 from nbflow.notebook.stage import shared_digest, users_names
+from nbflow.notebook.status import Status
 from nbflow.notebook.transform import Cell
 from nbflow.session import session
 from nbflow.step.commands import Load, Seen
@@ -26,7 +25,157 @@ from nbflow.step.policy import Policy, policy_of
 from nbflow.trace import Fact
 from nbflow.work import next_step
 
-__all__ = ["Decision", "decide"]
+__all__ = ["Decision"]
 
 _NEVER = (SyntaxError, NameError, AssertionError, MemoryError)
 """Errors that another attempt would not mend."""
+
+
+class Decision:
+    """What one run of a cell will be. Made before anything runs.
+
+    Args:
+        cell: What is to run.
+        shell: Where.
+        filename: Under which the cell's source is known.
+
+    Attributes:
+        options: What the header asks for.
+        label: What the cell is called.
+        inputs: Names whose content is in the key.
+        digests: Of those that are bound.
+        slot: Its place in the store; None if the run is not kept.
+        uncached: Why it is not kept, or `""`.
+        recording: What an earlier run left behind, on a hit.
+        verdict: Hit or miss.
+        why_missed: In words for people, `""` on a hit.
+
+    Raises:
+        UsageError: The header cannot be meant.
+    """
+
+    def __init__(self, cell: Cell, shell: Any, filename: str) -> None:
+        self.cell, self.namespace = cell, shell.user_ns
+        self.options = parse(cell.header, self.namespace)
+        self._check_names()
+        task = self.options.task
+        self.label = task.name or cell.label
+        policy = policy_of(task)
+        self.policy: Policy = replace(
+            policy,
+            keep="never" if task.persist_result is False else "always",
+            give_up_on=(*policy.give_up_on, *_NEVER),
+        )
+        self.inputs = inputs_of(cell.names, self.options, self.namespace)
+        self.digests: dict[str, bytes] = {}
+        self.before = users_names(self.namespace)
+        self.pickles = CellPickle(cell, filename, self.namespace, self.before)
+        self.number = next_step()
+        self.uncached = self._unkept()
+        self.slot = None if self.uncached else self._slot()
+        self.recording: Recording | None = None
+        self.verdict: e.Hit | e.Missed | None = None
+        self.why_missed = ""
+
+    def _check_names(self) -> None:
+        """Flags that name what is not there."""
+        names, options = self.cell.names, self.options
+        for name in options.inputs:
+            if name not in self.namespace:
+                _refuse("--in", name, "is not bound", self.namespace)
+        read = names.reads | names.mentions | names.binds | {*options.inputs}
+        for name in options.ignore:
+            if name not in read and not names.opaque:
+                _refuse("--ignore", name, "is not read by the cell", read)
+
+    def _unkept(self) -> str:
+        """Why this run is not kept, as far as its text and the settings tell."""
+        if self.policy.keep == "never":
+            return "--no-cache"
+        if not session.caching:
+            return "caching is switched off"
+        if self.cell.names.opaque and not self.options.inputs and self.options.key is None:
+            return f"it uses {', '.join(sorted(self.cell.names.opaque))}; say what it reads by --in"
+        return "" if self.cell.body else "there is nothing in it"
+
+    def _slot(self) -> CellSlot | None:
+        try:
+            key, self.digests = key_of(self.cell.text, self.inputs, self.options, self.namespace)
+        except UnkeyableError as error:
+            if session.strict:
+                raise
+            self.uncached = str(error)
+            return None
+        except Exception as error:  # noqa: BLE001 - code of the user's classes: the cell runs all the same
+            self.uncached = f"its inputs cannot be compared: {reason(error)}"
+            return None
+        store = session.store_or_none()
+        if store is None:
+            self.uncached = "there is no usable store"
+            return None
+        return CellSlot(
+            store, key, self.label, session.clock, serializer=self.pickles, record=self._nothing, now=self._now
+        )
+
+    @staticmethod
+    def _nothing() -> Recording:
+        raise UnfitError("there was no attempt")
+
+    def _now(self, fact: Fact) -> str:
+        """The digest of a name's content, or of what the inputs share, as it is now."""
+        if fact.kind == "sharing":
+            return shared_digest(self.before, self.inputs)
+        digest = cautious(self.before[fact.subject]) if fact.subject in self.before else b""
+        return digest.hex() if isinstance(digest, bytes) else "unknown"
+
+    def look(self) -> Plan | None:
+        """Look the result up: None if there is a fresh one, else the plan of the run."""
+        tell, clock = session.bus.tell, session.clock
+        tell(e.Began(self.number, clock.time(), self.label, (), current_step.get()))
+        if self.slot is not None:
+            self._look(self.slot)
+        if self.recording is not None:
+            return None
+        return plan(self.number, self.policy, keyed=self.slot is not None)
+
+    def _look(self, slot: CellSlot) -> None:
+        tell, clock = session.bus.tell, session.clock
+        seen = Seen("") if self.policy.refresh else slot.seen()
+        verdict = judge(self.number, seen, clock.time(), self.policy)
+        if isinstance(verdict, e.Hit):
+            try:
+                self.recording = slot.load(Load(seen.entry))
+            except Exception as error:  # noqa: BLE001 - whatever an entry is worth, the cell can run
+                why = str(error) if isinstance(error, StoreError) else reason(error)
+                verdict = judge(self.number, Seen(why), clock.time(), self.policy)
+        self.verdict = verdict
+        if isinstance(verdict, e.Missed):
+            slot.traits = traits_of(self.cell.text, self.inputs, self.options, self.namespace)
+            why, _ = cause(slot.store, self.label, verdict.why, slot.traits)
+            self.why_missed = f"miss: {why}"
+            verdict = verdict._replace(why=why, traits=slot.traits)
+        tell(verdict)
+
+    def explain(self, status: Status) -> None:
+        """Say what would happen, and why; nothing runs."""
+        if self.slot is None:
+            status.tell("?", f"would run, and not be kept: {self.uncached}")
+            return
+        self.slot.traits = traits_of(self.cell.text, self.inputs, self.options, self.namespace)
+        found = explained(self.slot, self.policy)
+        status.tell("?", f"would {'hit' if found.hit else 'miss'}: {found.why}", *map(str, found.differences[1:]))
+
+    def surround(self, around: Surroundings, facts: tuple[Fact, ...]) -> None:
+        """What the attempt showed: what need not be stored, and what it depended on."""
+        self.pickles.around = around
+        if self.slot is not None:
+            self.slot.facts = facts
+
+    def mentions(self) -> list[object]:
+        """Values that may name files."""
+        return strings_of(self.cell.body, self.inputs, self.namespace)
+
+
+def _refuse(flag: str, name: str, what: str, known: Any) -> None:
+    near = get_close_matches(name, known, 1)
+    raise UsageError(f"%%task: {flag} {name}: {name!r} {what}" + (f"; did you mean {near[0]!r}?" if near else ""))

@@ -40,7 +40,7 @@ class Heap:
     """The mutable objects below some names, as they are now.
 
     Args:
-        roots: The names and what they are bound to.
+        roots: The names and what they are bound to; an object below two of them belongs to the first.
         digest: Content of an object, for comparing only.
         known: Digests that are there already, by `id`.
         keep: Also copy the big contents (arrays, frames), for a rollback, up to 1 GiB.
@@ -65,26 +65,28 @@ class Heap:
             mark = (known.get(id(obj)) or digest(obj), cast(obj)) if how.big else None
             self.found[id(obj)] = _Found(path, obj, how, content, mark)
 
-    def changed(self) -> Iterator[Change]:
-        """Each object that holds something else by now.
+    def changed(self, names: frozenset[str]) -> Iterator[Change]:
+        """Each object below these names that holds something else by now.
 
         Raises:
             UnfitError: One was changed whose type cannot be changed in place.
         """
         for path, obj, how, old, mark in self.found.values():
+            if path[0] not in names:
+                continue
             if not (self.digest(obj) != mark[0] if how.big else not same(old, how.take(obj))):
                 continue
             if how.put is None or (mark and cast(obj) != mark[1]):
                 raise UnfitError(f"{path[0]}: a {type(obj).__name__} was changed, and cannot be changed again in place")
             yield Change(path, obj, how, old, how.take(obj))
 
-    def rollback(self) -> None:
-        """Put back what the objects held.
+    def rollback(self, names: frozenset[str]) -> None:
+        """Put back what the objects below these names held.
 
         Raises:
             UnfitError: One cannot be put back, or was too large to be copied. Then nothing is put back.
         """
-        changes = [*self.changed()]
+        changes = [*self.changed(names)]
         for path, obj, _, old, _ in changes:
             if old is None:
                 raise UnfitError(f"{path[0]}: a {type(obj).__name__} was changed, and is too large to be put back")
@@ -103,7 +105,7 @@ def sharing(roots: Mapping[str, Any]) -> list[tuple[Path, Path]]:
 
 def _reachable(roots: Mapping[str, Any], shared: list[tuple[Path, Path]]) -> Iterator[tuple[Path, Any, Form]]:
     seen: dict[int, tuple[Path, Any]] = {}
-    todo: list[tuple[Path, Any]] = [((name,), value) for name, value in sorted(roots.items(), reverse=True)]
+    todo: list[tuple[Path, Any]] = [((name,), value) for name, value in reversed(roots.items())]
     while todo:
         path, obj = todo.pop()
         how = form(obj)

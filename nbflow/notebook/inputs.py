@@ -1,49 +1,33 @@
-"""What a cell depends on before it runs: its code and what its inputs hold, as traits and as a key.
+"""What a cell depends on before it runs: its code and what its inputs hold.
 
 A value counts by its content, a function or a class by its code and all that it reaches, a library by its version.
-Labels read well before " changed", because that is how a miss is explained.
 """
 
 import ast
 import builtins
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from types import FunctionType, ModuleType
-from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from nbflow.errors import UnkeyableError
-from nbflow.keys import canonical, identify, reach, short
-from nbflow.keys.code import Reach, cell as code_of
+from nbflow.keys.code import known_reach
+from nbflow.keys.encode import Encoder, Node
+from nbflow.keys.traits import trait
 from nbflow.notebook.header import CellOptions
 from nbflow.notebook.mentions import identifiers
 from nbflow.notebook.names import Names
 from nbflow.trace import Trait, Traits
 
-__all__ = ["IPYTHONS", "Known", "cautious", "digest_of", "inputs_of", "known_of"]
+__all__ = ["IPYTHONS", "cautious", "digest_of", "inputs_of", "key_of", "strings_of", "traits_of"]
 
 IPYTHONS = re.compile(r"(_{1,3}|_+(i+|\d+|i\d+|ih|oh|dh|exit_code)|In|Out|__\w+__|get_ipython|quit|exit|open)$")
 """Names that IPython keeps in the namespace for itself."""
 
 _SCHEMA = b"nbflow-cell-1"
-_ABSENT = Trait("", "not bound")
-_GONE = (KeyError, ValueError, AttributeError)
-_reached: "WeakKeyDictionary[FunctionType, Reach]" = WeakKeyDictionary()
-
-
-class Known(NamedTuple):
-    """What a cell depends on before it runs.
-
-    Attributes:
-        key: The lookup key.
-        traits: What it was made of.
-        digests: Digest of each input that is a plain value, by its `id`.
-    """
-
-    key: str
-    traits: Traits
-    digests: dict[int, bytes]
+_CODE = (FunctionType, type, ModuleType)
+_ROOT = "the code"
 
 
 def inputs_of(names: Names, options: CellOptions, namespace: Mapping[str, Any]) -> list[str]:
@@ -53,63 +37,79 @@ def inputs_of(names: Names, options: CellOptions, namespace: Mapping[str, Any]) 
         text = namespace.get(query)
         if isinstance(text, str):
             read |= {name for name in identifiers(text) if name in namespace}
-    return [name for name in sorted(read - {*options.ignore}) if name in namespace or not hasattr(builtins, name)]
+    return [name for name in sorted(read - {*options.ignore}) if _counts(name, namespace)]
 
 
-def known_of(body: list[ast.stmt], inputs: list[str], options: CellOptions, namespace: dict[str, Any]) -> Known:
-    """The key of a cell here and now.
+def _counts(name: str, namespace: Mapping[str, Any]) -> bool:
+    if name not in namespace:
+        return not hasattr(builtins, name)
+    shells = IPYTHONS.match(name) and str(getattr(namespace[name], "__module__", "")).startswith("IPython")
+    return not shells
+
+
+def key_of(
+    text: bytes, inputs: list[str], options: CellOptions, namespace: dict[str, Any]
+) -> tuple[str, dict[str, bytes]]:
+    """The lookup key of a cell here and now, and the digest of each input that is bound.
 
     Raises:
         UnkeyableError: An input has no content that a key could be made of; it is named.
     """
-    digests: dict[int, bytes] = {}
-    traits: Traits = {"the code": Trait(code_of(body).hex(), "")}
     if options.key is not None:
-        value = eval(options.key, {**namespace})  # noqa: S307 - the user's own expression
-        traits["--key"] = Trait(digest_of(value, "--key").hex(), short(value))
+        digests = {"--key": digest_of(_evaluated(options.key, namespace), "--key")}
     else:
-        for name in inputs:
-            traits.update(_traits(name, namespace, digests))
-    digest = blake2b(_SCHEMA, digest_size=16)
-    for label, trait in sorted(traits.items()):
-        digest.update(canonical((label, trait.digest)))
-    return Known(digest.hexdigest(), traits, digests)
+        digests = {name: digest_of(namespace[name], name) for name in inputs if name in namespace}
+    key = blake2b(_SCHEMA + text, digest_size=16)
+    for name in sorted({*inputs, *digests} if options.key is None else digests):
+        key.update(name.encode() + b"\0" + digests.get(name, b"not bound"))
+    return key.hexdigest(), digests
 
 
-def _traits(name: str, namespace: dict[str, Any], digests: dict[int, bytes]) -> Iterator[tuple[str, Trait]]:
-    """The parts that one input adds to the key."""
-    if name not in namespace:
-        yield f"input {name}", _ABSENT
-        return
-    value = namespace[name]
-    if type(value) is FunctionType:
-        yield from _function(name, value)
-    elif isinstance(value, ModuleType):
-        yield f"module {name}", Trait(identify(value).hex(), "")
-    elif isinstance(value, type):
-        yield f"class {name}", Trait(identify(value).hex(), "")
-    elif not _of_ipython(name, value):
-        digests[id(value)] = digest = digest_of(value, name)
-        yield f"input {name}", Trait(digest.hex(), short(value))
+def traits_of(text: bytes, inputs: list[str], options: CellOptions, namespace: dict[str, Any]) -> Traits:
+    """What the key is made of, in labels that read well before " changed"."""
+    traits: Traits = {}
+    if options.key is not None:
+        traits["--key"] = trait(_evaluated(options.key, namespace), "--key")
+        inputs = []
+    for name in inputs:
+        if name not in namespace:
+            traits[f"input {name}"] = Trait("", "not bound")
+        elif isinstance(namespace[name], _CODE):
+            traits |= _traits_of_code(name, namespace[name])
+        else:
+            traits[f"input {name}"] = trait(namespace[name], name)
+    return {**traits, _ROOT: Trait(text.hex(), "")}
 
 
-def _function(name: str, function: FunctionType) -> Iterator[tuple[str, Trait]]:
-    reached = _reached.get(function)
-    try:
-        current = reached is not None and reached.unchanged()
-    except _GONE:
-        current = False
-    if reached is None or not current:
-        reached = _reached[function] = reach(function)
-    for label, trait in reached.traits.items():
-        yield (f"{name}()" if label == "the code" else label), trait
+def _traits_of_code(name: str, value: Any) -> Traits:
+    reached = known_reach(value)
+    traits = dict(reached.traits)
     if reached.live is not None:
-        for label, value in zip(reached.live_names, reached.live(), strict=True):
-            yield label, Trait(digest_of(value, label).hex(), short(value))
+        traits |= {label: trait(each, label) for label, each in zip(reached.live_names, reached.live(), strict=True)}
+    root = traits.pop(_ROOT, None)
+    if isinstance(value, FunctionType) and root is not None:
+        traits[f"{name}()"] = root
+    return traits
 
 
-def _of_ipython(name: str, value: Any) -> bool:
-    return IPYTHONS.match(name) is not None and str(getattr(value, "__module__", "")).startswith("IPython")
+def strings_of(body: list[ast.stmt], inputs: Iterable[str], namespace: Mapping[str, Any]) -> list[object]:
+    """Strings and paths that may name files: in the cell, in the functions that it reads, and inputs themselves."""
+    found: list[object] = [
+        node.value
+        for statement in body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    for value in (namespace[name] for name in inputs if name in namespace):
+        found += known_reach(value).strings if isinstance(value, _CODE) else [value]
+    return found
+
+
+def _evaluated(expression: str, namespace: dict[str, Any]) -> Any:
+    try:
+        return eval(expression, {**namespace})  # noqa: S307 - the user's own expression, in the user's kernel
+    except Exception as error:
+        raise UnkeyableError(f"--key {expression}: {type(error).__name__}: {error}") from None
 
 
 def digest_of(value: Any, name: str) -> bytes:
@@ -118,12 +118,12 @@ def digest_of(value: Any, name: str) -> bytes:
     Raises:
         UnkeyableError: It has none.
     """
-    return blake2b(canonical((value,), (name,)), digest_size=16).digest()
+    return Encoder(handles=[]).walk(Node(b"value", (value,)), [name])
 
 
 def cautious(value: Any) -> Any:
     """A digest for comparing only; what has none is never equal to anything."""
     try:
-        return digest_of(value, "")
-    except UnkeyableError:
+        return digest_of(value, "it")
+    except Exception:  # noqa: BLE001 - whatever an object does when it is looked at, it cannot be compared
         return object()

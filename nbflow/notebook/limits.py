@@ -11,7 +11,7 @@ import time
 from types import FrameType
 from typing import Any
 
-__all__ = ["Alarm", "Cancelling", "Expired", "Unlimited"]
+__all__ = ["Alarm", "Cancelling", "Expired", "Limit"]
 
 _AGAIN = 0.05  # seconds until an alarm that found the wrong stack rings again
 
@@ -20,10 +20,10 @@ class Expired(BaseException):
     """On its way from the alarm to the end of the attempt; no `except Exception` of the user's stops it."""
 
 
-class Unlimited:
-    """No limit."""
+class Limit:
+    """How long an attempt may take: as long as it likes."""
 
-    rang = False
+    rang: bool = False
 
     def start(self) -> None:
         """Begin to count."""
@@ -32,7 +32,7 @@ class Unlimited:
         """It cannot ring any more."""
 
 
-class Alarm(Unlimited):
+class Alarm(Limit):
     """Rings in the main thread after `limit` seconds, if `frame` is running or has called what runs.
 
     An alarm that was set before, by an outer step, goes on and is set again at the end.
@@ -78,7 +78,7 @@ class Alarm(Unlimited):
             signal.setitimer(signal.ITIMER_REAL, rest, self.again)
 
 
-class Cancelling(Unlimited):
+class Cancelling(Limit):
     """Cancels the running asyncio task after `limit` seconds."""
 
     def __init__(self, limit: float) -> None:

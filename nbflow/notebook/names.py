@@ -32,6 +32,7 @@ class Names:
         binds: Names that may be bound.
         opaque: What makes the inputs unknowable, in words; empty for most cells.
         checks: Statement to the names whose reads are decided when the cell gets there.
+        may_await: Whether something at the top level may await.
     """
 
     reads: frozenset[str] = frozenset()
@@ -40,6 +41,7 @@ class Names:
     binds: frozenset[str] = frozenset()
     opaque: frozenset[str] = frozenset()
     checks: Mapping[ast.stmt, frozenset[str]] = field(default_factory=dict)
+    may_await: bool = False
 
 
 def names_of(body: list[ast.stmt]) -> Names:
@@ -52,7 +54,7 @@ def names_of(body: list[ast.stmt]) -> Names:
     try:
         walk = _Walk(body, body)
     except RecursionError:
-        return Names(opaque=frozenset({"code nested too deeply to be analysed"}))
+        return Names(opaque=frozenset({"code nested too deeply to be analysed"}), may_await=True)
     return Names(
         frozenset(walk.reads),
         frozenset(walk.mentions - walk.reads),
@@ -60,6 +62,7 @@ def names_of(body: list[ast.stmt]) -> Names:
         frozenset(walk.binds),
         frozenset(walk.opaque),
         {statement: frozenset(names) for statement, names in walk.checks.items()},
+        walk.may_await,
     )
 
 
@@ -77,7 +80,7 @@ class _Walk(ast.NodeVisitor):
         self.sure: set[str] = set()  # bound on every path to here
         self.local: set[str] = set()  # bound by an enclosing comprehension or type parameter list
         self.later: dict[str, tuple[set[str], set[str]]] = {}  # function -> what calling it reads, binds
-        self.called = False
+        self.called = self.may_await = False
         self.here: ast.stmt | None = None
         self.in_text = False  # statements there have no place in the cell where a check could stand
         self.walk(body)
@@ -235,6 +238,7 @@ class _Walk(ast.NodeVisitor):
 
     def comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
         first = node.generators[0]
+        self.may_await = self.may_await or any(generator.is_async for generator in node.generators)
         self.visit(first.iter)
         names = {
             child.id
@@ -258,6 +262,10 @@ class _Walk(ast.NodeVisitor):
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         self.walk(node.value, node.target)
+
+    def visit_Await(self, node: ast.Await) -> None:
+        self.may_await = True
+        self.visit(node.value)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> None:
         self.walk(node.values[0])
@@ -283,6 +291,7 @@ class _Walk(ast.NodeVisitor):
     visit_While = visit_IfExp = visit_If
 
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
+        self.may_await = self.may_await or isinstance(node, ast.AsyncFor)
         self.walk(node.iter)
         self.branch(node.target, node.body)
         self.branch(node.orelse)
@@ -290,6 +299,7 @@ class _Walk(ast.NodeVisitor):
     visit_AsyncFor = visit_For
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
+        self.may_await = self.may_await or isinstance(node, ast.AsyncWith)
         self.walk(*([item.context_expr, item.optional_vars] for item in node.items))
         self.branch(node.body)  # the context may swallow an error half-way
 

@@ -38,6 +38,7 @@ class Recording:
         events: What it showed.
         values: What went through the display hook.
         classes: Classes that it changed after their statement: attributes set, attributes deleted.
+        marks: What to know of it whenever it is shown.
     """
 
     names: dict[str, Any]
@@ -47,6 +48,7 @@ class Recording:
     events: list[Event]
     values: list[Any]
     classes: dict[str, tuple[dict[str, Any], list[str]]] = field(default_factory=dict)
+    marks: list[str] = field(default_factory=list)
 
 
 class CellPickle(Pickle):
@@ -80,7 +82,8 @@ class CellPickle(Pickle):
         freezer = Freezer(_Sink(write), self.around, buffers)
         try:
             freezer.dump((sorted(statements), {name: each for name, each in plain.items() if name in needed}))
-            freezer.dump((plain, value.deleted, value.changed, value.random, value.events, values, value.classes))
+            rest = value.changed, value.random, value.events, values, value.classes, value.marks
+            freezer.dump((plain, value.deleted, *rest))
         except Exception as error:  # noqa: BLE001 - whatever a value raises, that is why
             raise self._blamed(plain, error) from None
         return buffers
@@ -106,6 +109,8 @@ class CellPickle(Pickle):
             for attribute in deleted:
                 delattr(thawer.made[name], attribute)
             remember(name, statement, thawer.made[name])
+        for path, _ in left.changed:
+            at(self.before, path)  # all is at hand before anything is changed
         return left
 
     def _unfit(self, value: Any) -> str:
@@ -162,16 +167,9 @@ class _Thawer(pickle.Unpickler):
             case "input":
                 return at(self.pickles.before, where)
             case "code":
-                self.codes = self.codes or leads_to(_compiled(self.pickles, self.pickles.cell.body))
+                self.codes = self.codes or leads_to(self.pickles.cell.compiled(self.pickles.filename))
                 return self.codes[where]
         return self.pickles.namespace
-
-
-def _compiled(pickles: CellPickle, body: list[ast.stmt]) -> types.CodeType:
-    code: types.CodeType = compile(
-        ast.Module(body, []), pickles.filename, "exec", pickles.cell.flags, dont_inherit=True
-    )
-    return code
 
 
 _live: dict[str, tuple[bytes, type | None, dict[str, Any]]] = {}
@@ -188,7 +186,7 @@ def _made(pickles: CellPickle, names: list[str], scratch: dict[str, Any]) -> dic
         for name in _targets(statement).intersection(names):
             kept = _kept(pickles.namespace.get(name), name, statement)
             if kept is None:
-                exec(_compiled(pickles, [statement]), pickles.namespace, scratch)  # noqa: S102 - the user's own code
+                exec(pickles.cell.compiled(pickles.filename, statement), pickles.namespace, scratch)  # noqa: S102 - the user's own code
                 fresh[name] = statement
             else:
                 scratch[name] = kept

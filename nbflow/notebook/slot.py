@@ -6,7 +6,7 @@ from typing import Any
 from nbflow.clock import Clock
 from nbflow.notebook.restore import CellPickle, Recording
 from nbflow.slot import Slot
-from nbflow.step.commands import Load, Ok, Save
+from nbflow.step.commands import Load, Save
 from nbflow.store import Draft, Store
 from nbflow.trace import Fact
 
@@ -48,7 +48,7 @@ class CellSlot(Slot):
 
     def load(self, command: Load) -> Any:
         """What the cell left behind; nothing of it is in effect yet."""
-        return self.store.load(command.entry, self.serializer.loads)
+        return self.store.load(command.entry, self.serializer)
 
     def save(self, command: Save) -> int:
         """Keep what the cell left behind; what cannot be kept is told by the cell's own line."""

@@ -6,6 +6,7 @@ from hashlib import blake2b
 from typing import Any
 
 from nbflow.errors import UnfitError
+from nbflow.notebook.chance import rewind, snapshot
 from nbflow.notebook.forms import own, same
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.heap import Heap, sharing
@@ -15,7 +16,6 @@ from nbflow.notebook.restore import Recording, remember, undisturbed
 from nbflow.notebook.tee import Event
 from nbflow.notebook.transform import Cell
 from nbflow.trace import Fact
-from nbflow.world import rng
 
 __all__ = ["Stage", "users_names"]
 
@@ -34,26 +34,25 @@ class Stage:
         cell: What is attempted.
         namespace: The user's globals.
         inputs: Names whose content is in the key.
-        digests: Of inputs, by `id`.
+        digests: Of the inputs that are bound.
         keep: Whether everything may have to be put back.
     """
 
     def __init__(
-        self, cell: Cell, namespace: dict[str, Any], inputs: Iterable[str], digests: Mapping[int, bytes], *, keep: bool
+        self, cell: Cell, namespace: dict[str, Any], inputs: Iterable[str], digests: Mapping[str, bytes], *, keep: bool
     ) -> None:
         self.cell, self.namespace, self.inputs = cell, namespace, frozenset(inputs)
         self.before = users_names(namespace)
-        names = sorted((self.inputs | cell.names.binds) & self.before.keys())
-        self.roots = {name: self.before[name] for name in names}
-        self.heap = Heap(self.roots, cautious, digests, keep=keep)
         decided: frozenset[str] = frozenset().union(*cell.names.checks.values())
+        names = [*sorted(self.inputs), *sorted(decided - self.inputs)]
+        self.roots = {name: self.before[name] for name in names if name in self.before}
+        known = {id(namespace[name]): digest for name, digest in digests.items() if name in namespace}
+        self.heap = Heap(self.roots, cautious, known, keep=keep)
         self.doubtful = {name: cautious(self.before[name]) for name in sorted(decided & self.before.keys())}
         self.touched: set[str] = set()
         self.classes: dict[str, tuple[type, dict[str, Any]]] = {}
         self.figures = _figures()
-        start = rng.before()
-        rng.changed(start)
-        self.random = dict(start.state) if start is not None else {}
+        self.random = snapshot() if keep else None
 
     def touch(self, names: Iterable[str]) -> None:
         """Before a read that finds a name either as it was before the cell, or bound meanwhile."""
@@ -77,8 +76,9 @@ class Stage:
                 del self.namespace[name]
             self.namespace.update(self.before)
             self.namespace.pop("__warningregistry__", None)  # a warning is shown by each attempt
-            self.heap.rollback()
-            rng.restore(self.random)
+            self.heap.rollback(self._read())
+            if self.random is not None:
+                rewind(self.random)
         for number in _figures() - self.figures:
             sys.modules["matplotlib.pyplot"].close(number)
         self.touched.clear()
@@ -100,7 +100,7 @@ class Stage:
         return next((n for n in sorted(self.touched - self.inputs) if not isinstance(self.doubtful.get(n), bytes)), "")
 
     def record(
-        self, out: tuple[str, ...] | None, random: Any, events: list[Event], values: list[Any]
+        self, out: tuple[str, ...] | None, random: Any, events: list[Event], values: list[Any], marks: list[str]
     ) -> tuple[Recording, Surroundings]:
         """What the attempt left behind, and what of it need not be stored.
 
@@ -115,19 +115,25 @@ class Stage:
             if missing := [name for name in out if name not in bound]:
                 raise UnfitError(f"--out {missing[0]}: the cell has not bound it")
             bound, deleted = {name: bound[name] for name in out}, []
-        changed = [(change.path, change.new) for change in self.heap.changed() if change.path[0] in self.inputs]
+        changed = [(change.path, change.new) for change in self.heap.changed(self._read())]
         statements = definitions(self.cell.body, bound)
         for name, statement in statements.items():
             remember(name, statement, bound[name])
+        read = self._read()
         around = Surroundings(
             self.namespace,
             self.before,
-            {key: found.path for key, found in self.heap.found.items() if found.path[0] in self.inputs},
-            places(self.cell.code),
+            {key: found.path for key, found in self.heap.found.items() if found.path[0] in read},
+            places(self.cell.compiled()),
             frozenset(map(id, bound.values())),
             frozenset(statements),
         )
-        return Recording(bound, deleted, changed, random, events, values, self._changed_classes(statements)), around
+        classes = self._changed_classes(statements)
+        return Recording(bound, deleted, changed, random, events, values, classes, marks), around
+
+    def _read(self) -> frozenset[str]:
+        """Names whose values the attempt may have changed or kept: whatever it did not read, it did not touch."""
+        return self.inputs | self.touched
 
     def _rebound(self, name: str, value: Any) -> bool:
         """Whether a name that the cell's text does not bind was bound by what it called.
@@ -138,10 +144,13 @@ class Stage:
         return before is _MISSING or (before is not value and name in self.inputs)
 
     def _changed_classes(self, statements: Iterable[str]) -> dict[str, tuple[dict[str, Any], list[str]]]:
-        changed = {}
+        changed: dict[str, tuple[dict[str, Any], list[str]]] = {}
         for name in statements:
-            cls, held = self.classes.get(name, (None, {}))
-            if cls is None or self.namespace.get(name) is not cls or same(held, now := own(cls)):
+            if name not in self.classes or self.namespace.get(name) is not self.classes[name][0]:
+                continue
+            cls, held = self.classes[name]
+            now = own(cls)
+            if same(held, now):
                 continue
             new = {key: value for key, value in now.items() if held.get(key, _MISSING) is not value}
             changed[name] = new, [key for key in held if key not in now]
@@ -150,7 +159,7 @@ class Stage:
 
 def shared_digest(roots: Mapping[str, Any], inputs: Iterable[str]) -> str:
     """Which paths below inputs lead to one object, as a fact has it."""
-    found = sharing({name: roots[name] for name in inputs if name in roots})
+    found = sharing({name: roots[name] for name in sorted(inputs) if name in roots})
     return blake2b(repr(found).encode(), digest_size=16).hexdigest()
 
 

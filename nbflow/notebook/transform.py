@@ -24,12 +24,15 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import cell_magic
 
+from nbflow.keys.code import cell as code_of
 from nbflow.notebook.names import Names, names_of
 
 __all__ = ["Cell", "Wrap", "cell_of", "cells", "checked", "mark"]
 
 _HEADER = re.compile(r"%%task(\s|$)")
-_REMEMBERED = 64  # cells that may lie between a cell's transformation and its start: nested `run_cell` only
+_REMEMBERED = 16  # cells that may lie between a cell's transformation and its start: nested `run_cell` only
+_MOST_BLOCKS = 19  # CPython allows 20 nested `for`, `while`, `with`, `try`; a `try` may take two
+_OURS = 2
 _LOOP = """
 for {step} in __import__("nbflow.notebook.cell", None, None, ("start",)).start({token}):
     if {step}.broken is not None:
@@ -49,8 +52,9 @@ class Cell:
     Attributes:
         header: What stands behind `%%task`.
         body: The statements, as Python has parsed them.
-        code: They, compiled under no file's name.
+        text: 16-byte digest of what they say, whatever they look like.
         flags: How they are compiled.
+        awaits: Whether they await at their top level.
         names: What they do to the namespace.
         label: What the cell is called when its header gives no name.
         step: The name of the loop's variable.
@@ -58,16 +62,16 @@ class Cell:
 
     header: str
     body: list[ast.stmt]
-    code: CodeType
+    text: bytes
     flags: int
+    awaits: bool
     names: Names
     label: str
     step: str
 
-    @property
-    def awaits(self) -> bool:
-        """Whether the body awaits at its top level."""
-        return bool(self.code.co_flags & inspect.CO_COROUTINE)
+    def compiled(self, filename: str = "<task>", *statements: ast.stmt) -> CodeType:
+        """The body, or some statements of it, compiled as IPython would."""
+        return _compiled([*statements] or self.body, filename, self.flags)
 
 
 cells: dict[int, Cell] = {}
@@ -114,30 +118,31 @@ class Wrap:
 
     def _wrapped(self, header: str, first: ast.stmt, body: list[ast.stmt]) -> ast.Module:
         flags = self.shell.compile.flags | (ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if self.shell.autoawait else 0)
-        try:  # by itself: a bare `break` is legal in our loop
-            code = compile(ast.Module(body, []), "<task>", "exec", flags, dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError):
+        deepest, stray = _blocks(body)
+        if stray:  # it would be legal in our loop
             return ast.Module(body, [])  # IPython compiles it by itself, and shows what is wrong
+        names = names_of(body)
+        try:
+            awaits = names.may_await and bool(_compiled(body, "<task>", flags).co_flags & inspect.CO_COROUTINE)
+        except (SyntaxError, ValueError):
+            return ast.Module(body, [])
         token = next(_tokens)
-        cell = Cell(header, body, code, flags, names_of(body), label_of(body), f"__task_{token}__")
+        cell = Cell(header, body, code_of(body), flags, awaits, names, label_of(body), f"__task_{token}__")
         _remember(token, cell)
+        head = [each for each in body if isinstance(each, ast.ImportFrom) and each.module == "__future__"]
+        rest = [each for each in body if each not in head] if head else body
+        if deepest + _OURS > _MOST_BLOCKS:
+            return ast.Module([*head, _located(_PLAIN.format(token=token), first), *rest], [])
         loop = _located(_LOOP.format(step=cell.step, token=token).lstrip(), first)
         assert isinstance(loop, ast.For)
-        if cell.awaits:
+        if awaits:
             loop = ast.AsyncFor(**vars(loop))
-        head = [each for each in body if isinstance(each, ast.ImportFrom) and each.module == "__future__"]
-        rest = [each for each in body if each not in head]
         if rest:
             attempt = loop.body[1]
             assert isinstance(attempt, ast.With)
-            rest = checked(rest, cell.names.checks, cell.step)
+            rest = checked(rest, names.checks, cell.step)
             attempt.body = _classes_told(self._shown(rest, cell.step), cell.step)
-        tree = ast.fix_missing_locations(ast.Module([*head, loop], []))
-        try:
-            compile(tree, "<task>", "exec", flags, dont_inherit=True)
-        except SyntaxError:  # as many nested blocks as Python allows: no room for ours
-            return ast.Module([*head, _located(_PLAIN.format(token=token), first), *rest], [])
-        return tree
+        return ast.Module([*head, loop], [])
 
     def _shown(self, body: list[ast.stmt], step: str) -> list[ast.stmt]:
         """Expression statements that IPython would display go through the display hook in place."""
@@ -181,6 +186,8 @@ def label_of(body: list[ast.stmt]) -> str:
 
 def checked(body: list[ast.stmt], checks: Mapping[ast.stmt, frozenset[str]], step: str) -> list[ast.stmt]:
     """The statements with `<step>.touch(names)` before each one whose reads are decided at run time."""
+    if not checks:
+        return body
     tree: ast.Module = _Checks(checks, step).visit(ast.Module(body, []))
     return tree.body
 
@@ -222,6 +229,32 @@ def _located(source: str, at: ast.AST) -> ast.stmt:
     for node in ast.walk(statement):
         ast.copy_location(node, at)
     return statement
+
+
+def _compiled(body: list[ast.stmt], filename: str, flags: int) -> CodeType:
+    code: CodeType = compile(ast.Module(body, []), filename, "exec", flags, dont_inherit=True)
+    return code
+
+
+def _blocks(body: list[ast.stmt]) -> tuple[int, bool]:
+    """How deep blocks are nested at the top level, and whether a `break` or `continue` stands outside of any loop."""
+    deepest, stray = 0, False
+    todo = [(each, 0, False) for each in body]
+    while todo:
+        statement, depth, in_loop = todo.pop()
+        if isinstance(statement, (ast.Break, ast.Continue)):
+            stray = stray or not in_loop
+            continue
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        loops = isinstance(statement, (ast.For, ast.AsyncFor, ast.While))
+        inner = depth + (not isinstance(statement, (ast.If, ast.Match)))
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            for each in getattr(statement, part, ()):
+                deepest = max(deepest, inner)
+                below = each.body if isinstance(each, (ast.ExceptHandler, ast.match_case)) else [each]
+                todo += [(one, inner, in_loop or (loops and part == "body")) for one in below]
+    return deepest, stray
 
 
 def _remember(token: int, cell: Cell) -> None:

@@ -143,10 +143,10 @@ def _ending(step: int, now: float, error: BaseException) -> events.Event:
     """The event that tells how a step ended without a value."""
     if isinstance(error, StepTimeout):
         return events.TimedOut(step, now, reason(error), _trace(error))
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError":  # asyncio's or the futures'
+        return events.Cancelled(step, now, reason(error))
     if isinstance(error, Exception):
         return events.Failed(step, now, reason(error), _trace(error))
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError":
-        return events.Cancelled(step, now, reason(error))
     return events.Crashed(step, now, reason(error), _trace(error))
 
 

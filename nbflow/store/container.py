@@ -15,8 +15,6 @@ import re
 import secrets
 import struct
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -24,7 +22,7 @@ from nbflow.errors import DamagedError, StoreError
 from nbflow.store.digests import digesting
 from nbflow.store.trouble import trouble
 
-__all__ = ["INLINE", "NAME", "Blob", "Spool", "Verify", "read", "temporary", "trailer", "view_of"]
+__all__ = ["INLINE", "NAME", "Blob", "Spool", "Verify", "read", "trailer", "view_of"]
 
 Verify = Literal["full", "sealed"]
 
@@ -34,6 +32,7 @@ INLINE: Final = 32 << 10
 NAME: Final = re.compile(r"[0-9a-z]{2}/[0-9a-z]{1,16}-[0-9a-f]{16}\.nbf")
 """What names of containers look like; the index could name any file, and must not make us touch it."""
 
+_SAFE: Final = frozenset("0123456789abcdefghijklmnopqrstuvwxyz")
 _MAGIC: Final = b"nbflow\0\1"
 _PREAMBLE: Final = struct.Struct("<8sQQ32s")
 """Magic; offset and length of the trailer; SHA-256 of the trailer."""
@@ -88,20 +87,24 @@ class Spool:
         limit: More bytes than this are refused before they are written.
     """
 
+    __slots__ = ("_file", "_folder", "_hash", "_limit", "_name", "_row", "parts", "size")
+
     def __init__(self, folder: Path, row: str, limit: int) -> None:
         self.parts: list[bytes] = []
         self.size = 0
-        self._folder, self._limit = folder, limit
-        self._name = f"{row[:2]}/{row.partition('.')[0][:16]}-{secrets.token_hex(8)}.nbf".lower()
+        self._folder, self._row, self._limit = folder, row, limit
         self._file = -1
-        self._hash = hashlib.sha256()
 
     def write(self, part: bytes | memoryview | pickle.PickleBuffer) -> None:
         """Take the next part of the stream."""
+        if type(part) is bytes and self.size + len(part) <= INLINE:
+            self.size += len(part)
+            self.parts.append(part)
+            return
         view = memoryview(part)
         self.size += view.nbytes
-        if self._file < 0 and self.size <= INLINE:
-            self.parts.append(bytes(part))
+        if self.size <= INLINE:
+            self.parts.append(bytes(view))
             return
         try:
             self._open()
@@ -118,6 +121,8 @@ class Spool:
             )
         if self._file >= 0:
             return
+        self._name = _name_for(self._row)
+        self._hash = hashlib.sha256()
         path = self._temporary
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
@@ -178,15 +183,6 @@ class Spool:
             self._temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def temporary(spool: Spool) -> Iterator[Spool]:
-    """A spool that leaves no file behind unless it was committed."""
-    try:
-        yield spool
-    finally:
-        spool.discard()
-
-
 def read(folder: Path, blob: Blob, verify: Verify, *, mapped: bool) -> tuple[bytes, list[memoryview]]:
     """A container's stream and buffers, these writable: mapped copy-on-write, the file never changes.
 
@@ -240,6 +236,11 @@ def view_of(buffer: bytes | bytearray | memoryview | pickle.PickleBuffer) -> mem
         return buffer.raw() if isinstance(buffer, pickle.PickleBuffer) else memoryview(buffer).cast("B")
     except (BufferError, TypeError):
         return memoryview(memoryview(buffer).tobytes())
+
+
+def _name_for(row: str) -> str:
+    safe = "".join(letter if letter in _SAFE else "x" for letter in row.partition(".")[0][:16].lower())
+    return f"{safe[:2]:x<2}/{safe or 'x'}-{secrets.token_hex(8)}.nbf"
 
 
 def _aligned(at: int, length: int) -> int:

@@ -9,12 +9,13 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from nbflow.errors import StoreError
 from nbflow.store.locks import Flights
 from nbflow.store.trouble import CORRUPT, code_of, trouble
 
@@ -22,6 +23,13 @@ __all__ = ["Execute", "Index", "Owner", "transaction"]
 
 T = TypeVar("T")
 Execute = Callable[..., sqlite3.Cursor]
+
+_guard = threading.Lock()
+_connections: "weakref.WeakSet[_Connection]" = weakref.WeakSet()
+_indexes: "weakref.WeakSet[Index]" = weakref.WeakSet()
+
+_MOMENT = 0.25
+"""Seconds that a fork waits for statements under way in other threads."""
 
 _MADE = "SELECT 1 FROM sqlite_master WHERE name = 'Cache_tag_rowid'"
 """The last thing that diskcache makes."""
@@ -51,6 +59,8 @@ class _Connection:
         self.sqlite = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=60, isolation_level=None, check_same_thread=False
         )
+        with _guard:
+            _connections.add(self)
 
     def __del__(self) -> None:
         with suppress(Exception):
@@ -80,7 +90,7 @@ class Index:
         self._path = folder / "cache.db"
         self._flights, self._owner = flights, owner
         self._identity: tuple[int, int] | None = None
-        self._parents: list[Link | None] = []
+        _indexes.add(self)
 
     def run(self, work: Callable[[Execute], T], *, create: bool = True) -> T | None:
         """What `work` gives for a function that executes statements; None if there is no store and none shall be.
@@ -88,14 +98,19 @@ class Index:
         Raises:
             StoreError: The index can be neither used nor mended.
         """
-        for last in (False, True):
+        try:
             try:
-                link = self.link or self._open(create=create)
-                return None if link is None else work(link.execute)
+                return self._run(work, create=create)
             except (sqlite3.Error, OSError) as error:
-                if last or not self._mend(error):
-                    raise trouble(self.folder.parent, error) from error
-        raise AssertionError
+                if not self._mend(error):
+                    raise
+                return self._run(work, create=create)
+        except (sqlite3.Error, OSError) as error:
+            raise trouble(self.folder.parent, error) from error
+
+    def _run(self, work: Callable[[Execute], T], *, create: bool) -> T | None:
+        link = self.link or self._open(create=create)
+        return None if link is None else work(link.execute)
 
     def check(self) -> bool:
         """Whether the file is still the one that was opened; if not, the next use opens what is there now."""
@@ -107,11 +122,6 @@ class Index:
 
     def close(self) -> None:
         """Close the connections of all threads, each once its thread no longer uses it."""
-        self.link = None
-
-    def forked(self) -> None:
-        """In a child: its parent's connections must not be used, nor closed."""
-        self._parents.append(self.link)
         self.link = None
 
     def _look(self) -> tuple[int, int] | None:
@@ -156,8 +166,6 @@ class Index:
 
     def _mend(self, error: Exception) -> bool:
         """Whether it is worth trying again."""
-        if isinstance(error, StoreError):
-            return False
         if not self.check():
             return True
         if code_of(error) in CORRUPT:
@@ -166,10 +174,10 @@ class Index:
                     self._make(self._set_aside())
                 self.link = None
             return True
-        if isinstance(error, sqlite3.ProgrammingError) or "no such table" in str(error):
+        closed = isinstance(error, sqlite3.ProgrammingError)
+        if closed or "no such table" in str(error):
             self.link = None
-            return True
-        return False
+        return self.link is None and not isinstance(error, OSError)
 
     def _set_aside(self) -> Path:
         """Move a damaged index away, whole."""
@@ -193,3 +201,21 @@ def transaction(execute: Execute) -> Iterator[Any]:
         execute("ROLLBACK")
         raise
     execute("COMMIT")
+
+
+def _before_fork() -> None:
+    """Close all connections: SQLite's locks are not the child's, though it would think so.
+
+    A child that opened the same file beside an inherited connection lost rows, when its parent closed the last
+    connection that the kernel knew of and deleted the log: https://www.sqlite.org/howtocorrupt.html section 2.6.
+    To close one that another thread uses could crash, so it is given a moment to finish; new ones wait.
+    """
+    _guard.acquire()
+    for index in list(_indexes):
+        index.close()
+    until = time.monotonic() + _MOMENT
+    while len(_connections) and time.monotonic() < until:
+        time.sleep(0.0005)
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_guard.release, after_in_child=_guard.release)

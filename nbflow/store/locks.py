@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nbflow.errors import InterfaceError
+from nbflow.logs import logger
 
 __all__ = ["Flights", "flights_of"]
 
@@ -27,19 +28,25 @@ _PATIENCE = 30.0
 """Seconds that the kernel may call a wait a deadlock before the key is run beside its other holder."""
 
 _SHORTEST, _LONGEST = 0.002, 0.25
+_WAIT, _TRY = fcntl.LOCK_EX, fcntl.LOCK_EX | fcntl.LOCK_NB
+_TAKEN = (errno.EAGAIN, errno.EACCES)
 
 
 class _Flight:
     """Who runs a key, a lock that is free once they are done, and who wants to hear of it."""
 
-    __slots__ = ("done", "held", "owner", "waiters")
+    __slots__ = ("done", "held", "owner", "place", "waiters")
 
-    def __init__(self, owner: object) -> None:
+    def __init__(self, key: str, owner: object) -> None:
         self.owner = owner
+        self.held = False
         self.done = threading.Lock()
         self.done.acquire()
-        self.held = False
         self.waiters: list[Callable[[], object]] = []
+        try:
+            self.place = 1 + int(key[:15], 16)
+        except ValueError:
+            self.place = _place(key)
 
 
 class Flights:
@@ -54,6 +61,7 @@ class Flights:
         self._flights: dict[str, _Flight] = {}
         self._waiting: dict[object, str] = {}
         self._file = -1
+        self._left: list[int] = []
         self._making = threading.RLock()
         self._poller = _Poller(self)
 
@@ -72,7 +80,7 @@ class Flights:
         """
         if owner is None:
             owner = threading.get_ident()
-        mine = _Flight(owner)
+        mine = _Flight(key, owner)
         while (front := self._flights.setdefault(key, mine)) is not mine:
             if front.owner in _lineage(owner):
                 raise InterfaceError("a step waits for its own result: it calls itself with the same inputs")
@@ -80,12 +88,13 @@ class Flights:
                 return False
             self._queue(key, owner, front)
         try:
-            mine.held = self._lock(_place(key), wait=wait)
+            fcntl.lockf(self._file, _WAIT if wait else _TRY, 1, mine.place)
+            mine.held = True
+        except (OSError, ValueError):  # ValueError: the file is not open yet
+            mine.held = self._insist(key, mine, wait=wait)
         except BaseException:
             self._land(key, mine)
             raise
-        if not mine.held:
-            self._land(key, mine)
         return mine.held
 
     def release(self, key: str, owner: object = None) -> None:
@@ -93,9 +102,10 @@ class Flights:
         flight = self._flights.get(key)
         if flight is None or not flight.held or (owner is not None and flight.owner != owner):
             return
-        if self._file >= 0:
-            with suppress(OSError):
-                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _place(key))
+        try:  # before others of this process may lock it: the lock is the process's
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, flight.place)
+        except (OSError, ValueError):
+            logger.debug("there was no lock to give up")
         self._land(key, flight)
 
     def when_free(self, key: str, callback: Callable[[], object]) -> None:
@@ -125,24 +135,39 @@ class Flights:
         with self._making:
             file = self._open()
             try:
-                with suppress(OSError):
-                    fcntl.lockf(file, fcntl.LOCK_EX, 1, 0)
+                self._lock_first(file)
                 yield
             finally:
                 with suppress(OSError):
                     fcntl.lockf(file, fcntl.LOCK_UN, 1, 0)
 
+    @staticmethod
+    def _lock_first(file: int) -> None:
+        while True:
+            try:
+                return fcntl.lockf(file, _WAIT, 1, 0)
+            except OSError as error:
+                if error.errno != errno.EDEADLK:
+                    return None  # no locks here
+                time.sleep(_SHORTEST)  # no circle: whoever has this byte waits for nobody
+
     def moved(self) -> None:
-        """The folder is another one now: lock there from the next claim on. The old file stays open."""
+        """The folder is another one now: lock there from the next claim on. Somebody may still wait in the old."""
         with self._making:
+            if self._file >= 0:
+                self._left.append(self._file)
             self._file = -1
 
     def close(self) -> None:
         """Close the file, unless a claim is held."""
         with self._making:
-            if not self._flights and self._file >= 0:
-                os.close(self._file)
-                self._file = -1
+            if self._flights:
+                return
+            for file in (*self._left, self._file):
+                if file >= 0:
+                    os.close(file)
+            self._left.clear()
+            self._file = -1
 
     def forked(self) -> None:
         """In a child: its parent's claims are not its own, and the threads that would end them are not here."""
@@ -155,34 +180,41 @@ class Flights:
                     self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return self._file
 
-    def _lock(self, place: int, *, wait: bool) -> bool:
+    def _insist(self, key: str, flight: _Flight, *, wait: bool) -> bool:
+        """Lock where it did not go at once: the file is to be opened, somebody is in front, or there are no locks."""
         try:
-            fcntl.lockf(self._file if self._file >= 0 else self._open(), _MODES[wait], 1, place)
-        except BlockingIOError:
-            return False
+            fcntl.lockf(self._open(), _WAIT if wait else _TRY, 1, flight.place)
         except OSError as error:
-            if error.errno == errno.EACCES and not wait and self._file >= 0:
+            if error.errno in _TAKEN and not wait and self._file >= 0:
+                self._land(key, flight)
                 return False
-            return error.errno != errno.EDEADLK or self._suspected(place)  # no locks here: to run twice is safe
-        return True
+            if error.errno == errno.EDEADLK:
+                self._wait_on(key, flight)
+        except BaseException:
+            self._land(key, flight)
+            raise
+        return True  # without locks a key may run twice, which is safe
 
-    def _suspected(self, place: int) -> bool:
+    def _wait_on(self, key: str, flight: _Flight) -> None:
         """Wait although the kernel sees a circle: it takes processes for threads, so there may be none.
 
         If it insists, the key is run beside its other holder, because work that is done twice ends.
         """
         delay, until = _SHORTEST, time.monotonic() + _PATIENCE
-        while time.monotonic() < until:
-            try:
-                fcntl.lockf(self._file, fcntl.LOCK_EX, 1, place)
-            except OSError as error:
-                if error.errno != errno.EDEADLK:
-                    break
-                time.sleep(delay)
-                delay = min(2 * delay, _LONGEST)
-            else:
-                break
-        return True
+        try:
+            while time.monotonic() < until:
+                try:
+                    fcntl.lockf(self._file, _WAIT, 1, flight.place)
+                except OSError as error:
+                    if error.errno != errno.EDEADLK:
+                        return
+                    time.sleep(delay)
+                    delay = min(2 * delay, _LONGEST)
+                else:
+                    return
+        except BaseException:
+            self._land(key, flight)
+            raise
 
     def _queue(self, key: str, owner: object, front: _Flight) -> None:
         """Wait for the flight in front; its end says nothing about who is next."""
@@ -210,7 +242,8 @@ class Flights:
         return False
 
     def _land(self, key: str, flight: _Flight) -> None:
-        self._flights.pop(key, None)
+        if self._flights.pop(key, None) is None:
+            return
         flight.done.release()
         while flight.waiters:
             with suppress(IndexError):
@@ -265,7 +298,6 @@ class _Poller:
         return True
 
 
-_MODES = {True: fcntl.LOCK_EX, False: fcntl.LOCK_EX | fcntl.LOCK_NB}
 _all: "weakref.WeakValueDictionary[str, Flights]" = weakref.WeakValueDictionary()
 _guard = threading.Lock()
 
@@ -301,10 +333,7 @@ def _lineage(owner: object) -> list[object]:
 
 def _place(key: str) -> int:
     """A byte of the file for each key: of 2^60, so strangers practically never share one. 0 is for `making`."""
-    try:
-        return 1 + int(key[:15], 16)
-    except ValueError:
-        return 1 + (int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 4)
+    return 1 + (int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 4)
 
 
 def _tell(callback: Callable[[], object]) -> None:

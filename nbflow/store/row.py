@@ -165,11 +165,11 @@ def pack(seal: Seal, row: str, draft: Draft, form: tuple[int, int, str, int], pa
         payload: The packed value.
     """
     flags, codec, name, size = form
-    facts = [list(fact) for fact in draft.facts]
-    traits = {label: list(trait) for label, trait in draft.traits.items()}
-    cold = _encode({"tag": draft.tag, "serializer": name, "facts": facts, "traits": traits}).encode()
+    said = {"tag": draft.tag, "serializer": name, "facts": draft.facts, "traits": draft.traits}  # tuples as lists
+    cold = _encode(said).encode()
     size = size or _BODY + len(payload) + len(cold)
-    flags |= FACTS if facts else 0
+    if draft.facts:
+        flags |= FACTS
     head = HEAD.pack(seal.id, SCHEMA, flags, codec, draft.created, draft.cost, size, len(payload))
     rest = b"".join((head, payload, cold))
     return seal.of(row, rest) + rest

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from nbflow.errors import DamagedError, StoreError
 from nbflow.store import row as rows
-from nbflow.store.container import INLINE, Blob, Spool, Verify, read, temporary, view_of
+from nbflow.store.container import INLINE, Blob, Spool, Verify, read, view_of
 from nbflow.store.row import Draft, Found, Info
 from nbflow.store.seal import Seal
 from nbflow.store.serializers import BY_CODEC, PICKLE, Serializer, codec_of
@@ -141,13 +141,16 @@ class Store:
         """
         serializer: Serializer = draft.serializer or PICKLE
         row = rows.row_key(draft.key, draft.facts, self._vault.seal.id)
-        try:
+        if self._index.link is None:
             self._vault.ready()
-            with temporary(Spool(self._vault.blobs.folder, row, self._upkeep.max_size)) as spool:
-                buffers = _dump(serializer, draft.value, spool)
-                size = self._store(row, draft, spool, buffers)
+        spool = Spool(self._vault.blobs.folder, row, self._upkeep.max_size)
+        try:
+            buffers = _dump(serializer, draft.value, spool)
+            size = self._store(row, draft, spool, buffers)
         except OSError as error:
             raise trouble(self.folder, error) from error
+        finally:
+            spool.discard()
         if draft.facts:
             self._thin(draft.key)
         self._upkeep.stored(size)

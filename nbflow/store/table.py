@@ -41,6 +41,7 @@ mode = 1, filename = excluded.filename, value = excluded.value"""
 """`access_count` holds the cost in µs: diskcache counts there only under a policy that we do not use. A row that
 is saved again becomes the last one, so that the newest entries of a task are those with the highest numbers."""
 
+_NAME: Final = "SELECT filename FROM Cache WHERE key = ? AND raw = 1"
 _BESIDE: Final = "SELECT key, store_time FROM Cache WHERE key > ? AND key < ? AND raw = 1 ORDER BY store_time DESC"
 _TOUCH: Final = "UPDATE Cache SET access_time = ? WHERE key = ? AND raw = 1 AND access_time < ?"
 
@@ -65,8 +66,8 @@ class Row(NamedTuple):
 def put(execute: Execute, row: Row) -> list[object]:
     """Enter a row; gives the name of the container that it takes the place of, if this is one."""
     old: list[object] = []
-    if row.name:
-        old = [name for (name,) in execute("SELECT filename FROM Cache WHERE key = ? AND raw = 1", (row.key,)) if name]
+    if row.name:  # a new index may know the new one already
+        old = [name for (name,) in execute(_NAME, (row.key,)) if name not in (None, row.name)]
     micros = int(min(max(row.cost, 0.0), 1e12) * 1e6)
     execute(_UPSERT, (row.key, row.created, row.created, micros, row.tag, row.size, row.name, row.body))
     return old
@@ -116,4 +117,5 @@ def victims(execute: Execute, surplus: int, now: float) -> list[int]:
 def salvage(lost: Path) -> Iterator[tuple[object, object]]:
     """Rows that a damaged index still gives, up to where it breaks; each is sealed, so none need be trusted."""
     with suppress(sqlite3.Error), closing(sqlite3.connect(lost / "cache.db")) as old:
+        old.text_factory = lambda text: text.decode("utf-8", "replace")
         yield from old.execute("SELECT key, value FROM Cache WHERE raw = 1 AND mode = 1")

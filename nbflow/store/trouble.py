@@ -57,5 +57,7 @@ def trouble(folder: Path, error: Exception) -> StoreError:
 
 
 def code_of(error: Exception) -> int:
-    """SQLite's primary result code, 0 where there is none."""
+    """SQLite's primary result code, 0 where there is none; text that is not UTF-8 is damage too."""
+    if str(error).startswith("Could not decode to UTF-8"):
+        return sqlite3.SQLITE_CORRUPT
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -32,6 +32,9 @@ __all__ = ["Row", "Segment", "Tally", "fold"]
 _LOG_LINES: Final = 200
 _LOG_CHARACTERS: Final = 64 * 1024
 _SEGMENTS: Final = 24
+_LABEL: Final = 200
+_ERROR: Final = 500
+_TRACE: Final = 8192
 
 
 class Segment(NamedTuple):
@@ -90,7 +93,8 @@ class Row:
     log_characters: int = 0
 
     def __init__(self, event: Queued | Began) -> None:
-        self.step, self.since, self.task, self.arguments, self.parent = event
+        self.step, self.since, task, self.arguments, self.parent = event
+        self.task = task if len(task) <= _LABEL else task[:_LABEL]
         self.state: State = State.PENDING
 
     def close(self, at: float, state: State) -> None:
@@ -117,7 +121,7 @@ def _hit(row: Row, event: Hit) -> None:
 
 
 def _missed(row: Row, event: Missed) -> None:
-    row.why = event.why
+    row.why = event.why[:_ERROR]
     row.missed = event
 
 
@@ -133,7 +137,7 @@ def _started(row: Row, event: Started) -> None:
 def _waiting(row: Row, event: Waiting) -> None:
     row.close(event.at, State.FAILED)
     row.open(event.at, State.AWAITING_RETRY)
-    row.error = event.error
+    row.error = event.error[:_ERROR]
     row.retry_at = event.at + event.seconds
 
 
@@ -144,14 +148,14 @@ def _completed(row: Row, event: Completed) -> None:
 
 
 def _unsaved(row: Row, event: Unsaved) -> None:
-    row.note = event.why
+    row.note = event.why[:_ERROR]
 
 
 def _ended(row: Row, event: Failed | TimedOut | Cancelled | Crashed | NotReady) -> None:
     waited = bool(row.segments) and row.segments[-1].state is State.AWAITING_RETRY
     row.close(event.at, State.AWAITING_RETRY if waited else row.state)
-    row.error = event.error
-    row.trace = getattr(event, "trace", "")
+    row.error = event.error[:_ERROR]
+    row.trace = getattr(event, "trace", "")[-_TRACE:]
 
 
 def _logged(row: Row, event: Logged) -> None:

@@ -87,12 +87,19 @@ def _cells(line: Line, icons: dict[State, str]) -> tuple[str, ...]:
 
 
 def _widths(table: list[tuple[str, ...]], width: int) -> list[int]:
-    """A width for each column: numbers as they are, then the name and the reason share what is left."""
-    natural = [max((_columns(cells[i]) for cells in table), default=0) for i in range(6)]
-    fixed = sum(natural[i] + _GAP for i in (0, 3, 4, 5) if natural[i])
-    left = max(width - fixed - _GAP, 2 * _NARROWEST)
-    name = min(natural[1], max(left - natural[2], left // 2, _NARROWEST))
-    return [natural[0], name, min(natural[2], left - name), *natural[3:]]
+    """A width for each column: numbers as they are, then the name and the reason share what is left.
+
+    Where that is too little, the size goes, then the reason, then the time.
+    """
+    widths = [max((_columns(cells[i]) for cells in table), default=0) for i in range(6)]
+    for drop in (5, 2, 4, None):
+        left = width - sum(widths[i] + _GAP for i in (0, 3, 4, 5) if widths[i]) - (_GAP if widths[2] else 0)
+        if drop is None or left >= 2 * _NARROWEST:
+            break
+        widths[drop] = 0
+    widths[1] = min(widths[1], max(left - widths[2], left // 2, 1))
+    widths[2] = min(widths[2], max(left - widths[1], 0))
+    return widths
 
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> str:
@@ -121,7 +128,7 @@ def _bar(line: Line, view: View) -> str:
 def _can(encoding: str) -> bool:
     try:
         "○◐↻✓⚡✗◷⊘⊗–·…×█▒".encode(encoding)  # noqa: RUF001 - they are what is tried
-    except (LookupError, UnicodeError):
+    except UnicodeError:
         return False
     return True
 

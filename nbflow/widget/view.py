@@ -144,7 +144,8 @@ class Board:
     def _welcome(self, event: Queued | Began) -> None:
         if self._sealed or (self._skip is not None and self._skip(event)):
             return
-        at, task = event.at, event.task
+        at, row = event.at, Row(event)
+        task = row.task
         if not self._active and (not self._rows or at - self._last > self._pause):
             self._began = at
         self._last = max(self._last, at)
@@ -152,7 +153,7 @@ class Board:
         if tally is None:
             task = task if len(self._tallies) < _TASKS else _OTHERS
             tally = self._tallies.setdefault(task, Tally(task, at))
-        row = self._rows[event.step] = self._active[event.step] = Row(event)
+        self._rows[event.step] = self._active[event.step] = row
         row.tally = tally
         tally.total += 1
         tally.counts[State.PENDING] += 1

@@ -23,18 +23,23 @@ __all__ = ["HANDLERS"]
 
 Args = tuple[Any, ...]
 
-_IMPORTERS = frozenset(
-    {
-        "importlib._bootstrap",
-        "importlib._bootstrap_external",
-        "zipimport",
-        "linecache",
-        "pkgutil",
-        "_frozen_importlib_external",
-    }
+# Those that read code, which counts by what of it is reached, or look for distributions.
+_CODE = (
+    "importlib._",
+    "importlib.metadata",
+    "importlib_metadata",
+    "_frozen_importlib",
+    "zipimport",
+    "pkgutil",
+    "pkg_resources",
+    "linecache",
+    "executing",
+    "stack_data",
+    "IPython.core.tbtools",
+    "IPython.core.ultratb",
 )
 # Those that ask the system about itself through a child process, or tidy up after one.
-_HARMLESS = re.compile(
+_HARMLESS = (
     r"platform|ctypes\.util|uuid|sysconfig|_osx_support|webbrowser|threadpoolctl|matplotlib\.(font_manager|texmanager)"
     r"|(joblib\.externals\.)?loky\.|multiprocessing\."
 )
@@ -49,17 +54,21 @@ def _path(name: object) -> tuple[str, str]:
         name = "."
     if isinstance(name, int):
         name = os.readlink(f"/proc/self/fd/{name}")
-    written = os.fsdecode(name)  # type: ignore[arg-type]
+    written = name if type(name) is str else os.fsdecode(name)  # type: ignore[arg-type]
     path = absolute(written, "" if os.path.isabs(written) else os.getcwd())
     return ("", "") if excluded(path) else (path, written)
+
+
+def _asker(frame: FrameType | None) -> str:
+    return "" if frame is None else frame.f_globals.get("__name__") or ""
 
 
 def _opened(sights: Sights, args: Args, frame: FrameType) -> None:
     name, mode, flags = args
     if isinstance(name, int) or (_TMPFILE and flags & _TMPFILE == _TMPFILE):
         return
-    asker = frame.f_globals.get("__name__")
-    if asker in _IMPORTERS or (asker == "tokenize" and _from(frame, "linecache")):
+    asker = _asker(frame)
+    if asker.startswith(_CODE) or (asker == "tokenize" and _asker(frame.f_back).startswith(_CODE)):
         return
     if mode is None and asker in {"shutil", "os"}:  # relative to a folder's descriptor
         return
@@ -77,13 +86,9 @@ def _opened(sights: Sights, args: Args, frame: FrameType) -> None:
             sight.updates(path)
 
 
-def _from(frame: FrameType, module: str) -> bool:
-    return frame.f_back is not None and frame.f_back.f_globals.get("__name__") == module
-
-
 def _listed(sights: Sights, args: Args, frame: FrameType) -> None:
-    asker = frame.f_globals.get("__name__", "")
-    if asker in _IMPORTERS or (asker == "shutil" and "rmtree" in frame.f_code.co_name) or _globbing(frame):
+    asker = _asker(frame)
+    if asker.startswith(_CODE) or (asker == "shutil" and "rmtree" in frame.f_code.co_name) or _globbing(frame):
         return
     path, written = _path(args[0])
     if path:
@@ -94,7 +99,7 @@ def _listed(sights: Sights, args: Args, frame: FrameType) -> None:
 def _globbing(frame: FrameType | None) -> bool:
     """Whether a listing is a pattern's way to its matches, which count instead."""
     while frame is not None:
-        module = frame.f_globals.get("__name__", "").partition(".")[0]
+        module = _asker(frame).partition(".")[0]
         if module == "glob":
             return True
         if module != "pathlib":
@@ -197,7 +202,7 @@ def _imported(sights: Sights, args: Args, frame: FrameType) -> None:
     if "." in name:
         return
     asker: FrameType | None = frame
-    while asker is not None and asker.f_globals.get("__name__", "").startswith(("importlib", "_frozen_importlib")):
+    while asker is not None and _asker(asker).startswith(("importlib", "_frozen_importlib")):
         asker = asker.f_back
     if asker is not None and users(asker.f_code):
         for sight in sights:
@@ -224,9 +229,9 @@ def _connected_sqlite(sights: Sights, args: Args, _: FrameType) -> None:
 
 def _spawned(sights: Sights, _: Args, frame: FrameType) -> None:
     asker: FrameType | None = frame
-    while asker is not None and asker.f_globals.get("__name__", "") in {"subprocess", "os"}:
+    while asker is not None and _asker(asker) in {"subprocess", "os"}:
         asker = asker.f_back
-    if asker is None or not _HARMLESS.match(asker.f_globals.get("__name__") or ""):
+    if not re.match(_HARMLESS, _asker(asker)):
         for sight in sights:
             sight.touch("child process")
 

@@ -13,6 +13,7 @@ import os
 import site
 import sys
 import sysconfig
+import tempfile
 from functools import cache
 from types import CodeType
 
@@ -111,7 +112,8 @@ def _dots() -> str:
 @cache
 def _roots() -> tuple[str, ...]:
     jupyter = [os.path.abspath(os.environ[name]) + os.sep for name in _JUPYTER if os.environ.get(name)]
-    return (*_SYSTEM, *_installation(), *jupyter, *_own)
+    cells = os.path.join(os.path.abspath(tempfile.gettempdir()), "ipykernel_")  # the kernel's names for cells
+    return (*_SYSTEM, *_installation(), *jupyter, *_own, cells)
 
 
 @cache

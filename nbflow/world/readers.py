@@ -8,7 +8,7 @@ constant or an input are seen without this (`Sight.mention`).
 """
 
 # Strings, as the hook gets them: a `Path` costs more than what is asked of the system.
-# ruff: noqa: PTH109, PTH110, PTH112, PTH118, PTH207
+# ruff: noqa: PTH109, PTH110, PTH111, PTH112, PTH118, PTH207
 
 import functools
 import glob
@@ -32,9 +32,10 @@ _NAMES = (
     "source", "file", "where", "path", "paths", "sources", "path_or_paths", "dest", "base_dir", "root_path",
     "target", "filename", "path_or_buf", "f", "name", "database", "query", "input_file", "output_file",
 )  # fmt: skip
-_QUOTED = re.compile(r"'([^'\n]+)'|\"([^\"\n]+)\"")
-_COPIES = re.compile(r"\b(copy|export)\b", re.IGNORECASE)
-_ATTACHES = re.compile(r"\battach\b", re.IGNORECASE)
+# Patterns are compiled when first needed: a regular expression costs 0.3 ms at import.
+_QUOTED = r"'([^'\n]+)'|\"([^\"\n]+)\""
+_COPIES = r"(?i)\b(copy|export)\b"
+_ATTACHES = r"(?i)\battach\b"
 
 
 def _argument(at: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -50,7 +51,7 @@ def _paths(value: object) -> Iterable[str]:
     elif isinstance(value, (str, os.PathLike)):
         path = os.fspath(value)
         if isinstance(path, str):
-            yield path.removeprefix("file://")
+            yield os.path.expanduser(path.removeprefix("file://"))
 
 
 def _tell(method: str, *args: Any, **kwargs: Any) -> None:
@@ -123,10 +124,10 @@ def _sql(at: int) -> Act:
         query = _argument(at, args, kwargs)
         if not isinstance(query, str):
             return
-        named = [single or double for single, double in _QUOTED.findall(query)]
-        if _ATTACHES.search(query):
+        named = [single or double for single, double in re.findall(_QUOTED, query)]
+        if re.search(_ATTACHES, query):
             _tell("touch", "database")
-        elif _COPIES.search(query):
+        elif re.search(_COPIES, query):
             _writing(named)
         else:
             _reading([name for name in named if "://" in name or glob.has_magic(name) or os.path.exists(name)])
@@ -146,50 +147,64 @@ def _opens_h5(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             _tell("updates", absolute(path, os.getcwd()))
 
 
-# Module: for each sort of entry point, a pattern of their names and what a call of one means.
-_ENTRIES: dict[str, Sequence[tuple[str, Act]]] = {
-    "polars": (
-        (r"read_database.*", _touches("database")),
-        (r"(read|scan)_(?!clipboard|database).*", _reads(0)),
-        (r"DataFrame\.write_(?!clipboard|database).*|LazyFrame\.sink_.*", _writes(1)),
-        (r"DataFrame\.write_database", _touches("database")),
+# Module: for each sort of entry point, the class it is in or "", a pattern of names, and what a call means.
+_ENTRIES: dict[str, Sequence[tuple[str, str, Act]]] = {
+    "pandas": (
+        ("", r"read_(parquet|feather|orc|hdf)", _reads(0)),
+        ("", r"read_sql.*", _touches("database")),
+        ("DataFrame", r"to_(parquet|feather|orc|hdf)", _writes(1)),
+        ("DataFrame", r"to_sql", _touches("database")),
     ),
-    "pyarrow": ((r"memory_map|input_stream", _reads(0)), (r"output_stream|create_memory_map", _writes(0))),
-    "pyarrow.csv": ((r"read_csv|open_csv", _reads(0)), (r"write_csv", _writes(1))),
-    "pyarrow.dataset": ((r"dataset|parquet_dataset", _reads(0)), (r"write_dataset", _writes(1))),
-    "pyarrow.feather": ((r"read_table|read_feather", _reads(0)), (r"write_feather", _writes(1))),
-    "pyarrow.json": ((r"read_json|open_json", _reads(0)),),
-    "pyarrow.orc": ((r"read_table", _reads(0)), (r"ORCFile\.__init__", _reads(1)), (r"write_table", _writes(1))),
+    "polars": (
+        ("", r"read_database.*", _touches("database")),
+        ("", r"(read|scan)_(?!clipboard|database).*", _reads(0)),
+        ("DataFrame", r"write_database", _touches("database")),
+        ("DataFrame", r"write_(?!clipboard|database).*", _writes(1)),
+        ("LazyFrame", r"sink_.*", _writes(1)),
+    ),
+    "pyarrow": (("", r"memory_map|input_stream", _reads(0)), ("", r"output_stream|create_memory_map", _writes(0))),
+    "pyarrow.csv": (("", r"read_csv|open_csv", _reads(0)), ("", r"write_csv", _writes(1))),
+    "pyarrow.dataset": (("", r"dataset|parquet_dataset", _reads(0)), ("", r"write_dataset", _writes(1))),
+    "pyarrow.feather": (("", r"read_table|read_feather", _reads(0)), ("", r"write_feather", _writes(1))),
+    "pyarrow.json": (("", r"read_json|open_json", _reads(0)),),
+    "pyarrow.orc": (
+        ("", r"read_table", _reads(0)),
+        ("", r"write_table", _writes(1)),
+        ("ORCFile", r"__init__", _reads(1)),
+    ),
     "pyarrow.parquet": (
-        (r"read_(table|pandas|metadata|schema)", _reads(0)),
-        (r"(ParquetFile|ParquetDataset)\.__init__", _reads(1)),
-        (r"write_table|write_to_dataset|write_metadata|ParquetWriter\.__init__", _writes(1)),
+        ("", r"read_(table|pandas|metadata|schema)", _reads(0)),
+        ("", r"write_(table|to_dataset|metadata)", _writes(1)),
+        ("ParquetFile", r"__init__", _reads(1)),
+        ("ParquetDataset", r"__init__", _reads(1)),
+        ("ParquetWriter", r"__init__", _writes(1)),
     ),
     "duckdb": (
-        (r"connect", _connects),
-        (r"read_.*|from_(parquet|csv_auto)", _reads(0)),
-        (r"sql|query|execute|from_query", _sql(0)),
-        (r"DuckDBPyConnection\.(sql|query|execute|from_query)", _sql(1)),
-        (r"DuckDBPyConnection\.(read_.*|from_parquet|from_csv_auto)", _reads(1)),
-        (r"DuckDBPyRelation\.(write_.*|to_(csv|parquet))", _writes(1)),
+        ("", r"connect", _connects),
+        ("", r"read_.*|from_(parquet|csv_auto)", _reads(0)),
+        ("", r"sql|query|execute|from_query", _sql(0)),
+        ("DuckDBPyConnection", r"sql|query|execute|from_query", _sql(1)),
+        ("DuckDBPyConnection", r"read_.*|from_(parquet|csv_auto)", _reads(1)),
+        ("DuckDBPyRelation", r"write_.*|to_(csv|parquet)", _writes(1)),
     ),
-    "h5py": ((r"File\.__init__", _opens_h5),),
-    "tables": ((r"open_file", lambda args, kwargs: _opens_h5((None, *args), kwargs)),),
-    "netCDF4": ((r"Dataset\.__init__", _opens_h5),),
-    "torch": ((r"save", _writes(1)),),
-    "cv2": ((r"imread", _reads(0)), (r"imwrite", _writes(0))),
-    "safetensors.torch": ((r"load_file", _reads(0)), (r"save_file", _writes(1))),
-    "safetensors.numpy": ((r"load_file", _reads(0)), (r"save_file", _writes(1))),
-    "pyogrio": ((r"read_.*", _reads(0)), (r"write_dataframe", _writes(1))),
-    "rasterio": ((r"open", lambda args, kwargs: _opens_h5((None, *args), kwargs)),),
+    "h5py": (("File", r"__init__", _opens_h5),),
+    "tables": (("", r"open_file", lambda args, kwargs: _opens_h5((None, *args), kwargs)),),
+    "netCDF4": (("Dataset", r"__init__", _opens_h5),),
+    "rasterio": (("", r"open", lambda args, kwargs: _opens_h5((None, *args), kwargs)),),
+    "torch": (("", r"save", _writes(1)),),
+    "cv2": (("", r"imread", _reads(0)), ("", r"imwrite", _writes(0))),
+    "pyogrio": (("", r"read_.*", _reads(0)), ("", r"write_dataframe", _writes(1))),
+    "safetensors.numpy": (("", r"load_file", _reads(0)), ("", r"save_file", _writes(1))),
+    "safetensors.torch": (("", r"load_file", _reads(0)), ("", r"save_file", _writes(1))),
     **{
-        name: ((r"connect", _touches("database")),)
-        for name in ("psycopg", "psycopg2", "pyodbc", "oracledb", "cx_Oracle", "MySQLdb", "mysql.connector")
+        name: (("", r"connect", _touches("database")),)
+        for name in ("MySQLdb", "cx_Oracle", "mysql.connector", "oracledb", "psycopg", "psycopg2", "pyodbc")
     },
-    # Kept-alive connections send without connecting.
-    "httpx": ((r"(Async)?Client\.send", _touches("network")),),
-    "aiohttp": ((r"ClientSession\._request", _touches("network")),),
-}  # fmt: skip
+    # Connections that were made before are used without connecting.
+    "sqlalchemy.engine": (("Connection", r"execute|exec_driver_sql|scalars?", _touches("database")),),
+    "httpx": (("Client", r"send", _touches("network")), ("AsyncClient", r"send", _touches("network"))),
+    "aiohttp": (("ClientSession", r"_request", _touches("network")),),
+}
 
 _pending = dict.fromkeys(_ENTRIES)
 _known = 0
@@ -253,27 +268,22 @@ def _wrap(module: ModuleType) -> None:
     if module.__name__ not in _pending:
         return
     del _pending[module.__name__]
-    for pattern, act in _ENTRIES[module.__name__]:
-        for owner, name in _matching(module, re.compile(pattern)):
-            function = getattr(owner, name)
-            wrapped = _wrapper(function, act)
-            try:
-                setattr(owner, name, wrapped)
-            except (AttributeError, TypeError):
-                continue  # a class in C: what it reads is seen only if it is mentioned
-            home = sys.modules.get(getattr(function, "__module__", None) or "")
-            if home is not None and home is not owner and getattr(home, name, None) is function:
-                setattr(home, name, wrapped)  # where pickle looks for it
+    for inside, pattern, act in _ENTRIES[module.__name__]:
+        owner = getattr(module, inside, None) if inside else module
+        for name in [name for name in dir(owner) if re.fullmatch(pattern, name)]:
+            function = getattr(owner, name, None)
+            if callable(function) and not isinstance(function, type):
+                _replace(owner, name, function, _wrapper(function, act))
 
 
-def _matching(module: ModuleType, pattern: re.Pattern[str]) -> list[tuple[Any, str]]:
-    found: list[tuple[Any, str]] = [(module, name) for name in dir(module) if pattern.fullmatch(name)]
-    for kind in re.findall(r"\(?([A-Z]\w*(?:\|[A-Z]\w*)*)\)?\\\.", pattern.pattern):
-        for each in kind.split("|"):
-            owner = getattr(module, each, None)
-            if owner is not None:
-                found += [(owner, name) for name in dir(owner) if pattern.fullmatch(f"{each}.{name}")]
-    return [(owner, name) for owner, name in found if callable(getattr(owner, name, None))]
+def _replace(owner: Any, name: str, function: Any, wrapped: Any) -> None:
+    try:
+        setattr(owner, name, wrapped)
+    except (AttributeError, TypeError):
+        return  # a class in C: what it reads is seen only if it is mentioned
+    home = sys.modules.get(getattr(function, "__module__", None) or "")
+    if home is not None and home is not owner and getattr(home, name, None) is function:
+        setattr(home, name, wrapped)  # where pickle looks for it
 
 
 def _wrapper(function: Any, act: Act) -> Any:

@@ -10,19 +10,19 @@ It belongs to
 """
 
 import re
+import sys
 import threading
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from nbflow.world.current import current, running
 from nbflow.world.sight import Sight
 
-__all__ = ["Sights", "sights", "started"]
+__all__ = ["Sights", "claim_threads", "sights", "started"]
 
 Sights = tuple[Sight, ...]
 
-_KERNEL = re.compile(
-    r"IOPub|Heartbeat|Control|IPythonHistory|HistorySaving|Shell channel|subshell|IO loop|Profile$|nbflow|pydevd"
-)
+_KERNEL = r"IOPub|Heartbeat|Control|IPythonHistory|HistorySaving|Shell channel|subshell|IO loop|Profile$|nbflow|pydevd"
 _KEEPERS = frozenset(
     {
         "IPython",
@@ -54,7 +54,7 @@ def sights() -> Sights:
     if claim is not None and id(claim[0]) in running:
         return claim
     kinds = {type(thread).__module__.partition(".")[0], _target(thread).partition(".")[0]}
-    if _KERNEL.search(thread.name) or kinds & _KEEPERS:
+    if re.search(_KERNEL, thread.name) or kinds & _KEEPERS:
         return ()
     return tuple(running.values())
 
@@ -63,6 +63,22 @@ def started(thread: object, by: Sights) -> None:
     """A step starts a thread. A pool's belongs to whoever uses the pool."""
     if isinstance(thread, threading.Thread) and _target(thread) not in _POOLS:
         _claims[thread] = by
+
+
+def claim_threads() -> None:
+    """Hear of the start of threads where no audit event tells of it: before Python 3.12."""
+    if sys.version_info >= (3, 12):
+        return
+    plain: Any = threading._start_new_thread  # type: ignore[attr-defined]  # noqa: SLF001 - nothing public is in its place
+
+    def start(function: Any, *args: Any) -> Any:
+        if running:
+            those = sights()
+            if those:
+                started(getattr(function, "__self__", None), those)
+        return plain(function, *args)
+
+    threading._start_new_thread = start  # type: ignore[attr-defined]  # noqa: SLF001 - as above
 
 
 def _target(thread: threading.Thread) -> str:

@@ -15,7 +15,7 @@ from nbflow.trace import Fact
 from nbflow.world.current import current, running
 from nbflow.world.events import HANDLERS
 from nbflow.world.sight import Sight
-from nbflow.world.threads import sights
+from nbflow.world.threads import claim_threads, sights
 
 __all__ = ["adopt", "watch"]
 
@@ -50,6 +50,7 @@ def _install() -> None:
     with _lock:
         if not _installed:
             sys.addaudithook(_hook)
+            claim_threads()
             _installed = True
 
 

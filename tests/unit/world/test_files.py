@@ -382,10 +382,10 @@ def test_library_files_do_not_count(folder):
 
 def test_imports_of_local_modules_do_not_count(folder, monkeypatch):
     """A comment in a helper module would make each cell that imports it run again: code is keyed by reach."""
-    (folder / "my_helpers_of_this_test.py").write_text("from pathlib import Path\nx = Path('settings.ini').read_text()\n")
+    (folder / "my_helpers_for_worlds.py").write_text("from pathlib import Path\nx = Path('settings.ini').read_text()\n")
     Path("settings.ini").write_text("1")
     monkeypatch.syspath_prepend(folder)
-    facts, _ = seen(__import__, "my_helpers_of_this_test")
+    facts, _ = seen(__import__, "my_helpers_for_worlds")
     assert set(facts) == {("file", "settings.ini")}
 
 

@@ -148,7 +148,9 @@ def test_pool_of_nobody():
     assert subjects(sight) == {"a"}
 
 
-@pytest.mark.parametrize("name", ["IOPub", "Heartbeat", "Control", "IPythonHistorySavingThread", "nbflow-timer", "IO loop"])
+@pytest.mark.parametrize(
+    "name", ["IOPub", "Heartbeat", "Control", "IPythonHistorySavingThread", "nbflow-timer", "IO loop"]
+)
 def test_threads_of_the_kernel(name):
     """The kernel's own work would count: every cell would have touched the network."""
     go, done = threading.Event(), threading.Event()
@@ -197,7 +199,7 @@ def test_closed_in_another_context():
 
 
 def test_unseen():
-    """nbflow's own looks would be the user's."""
+    """What nbflow itself looks at would be the user's."""
     with watch() as sight, unseen():
         read("a")
         with watch() as inner:

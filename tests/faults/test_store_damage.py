@@ -1,0 +1,234 @@
+"""Whatever happens to the store's files: a miss at worst, never a wrong value, never code that was not sealed."""
+
+import pickle
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nbflow.errors import StoreError
+from nbflow.store import Draft, Store
+from nbflow.store.row import unpack
+from nbflow.trace import Fact, Trait
+
+SECRET = b"s" * 32
+VALUES = {
+    "0" * 32: {"small": 1, "text": "x" * 50},
+    "1" * 32: [np.arange(800.0), "buffers in the row"],
+    "2" * 32: np.arange(20_000.0),
+    "3" * 32: ["in the stream of a container " * 3 + str(n) for n in range(1500)],
+    "4" * 32: (np.arange(30_000), np.arange(9_000.0), "both"),
+    "5" * 32: "with facts",
+}
+
+
+def fill(folder, values=VALUES):
+    store = Store(folder, SECRET, warn=print)
+    for key, value in values.items():
+        facts = (Fact("file", "x.csv", "00"),) if key[0] == "5" else ()
+        store.save(Draft(key, "f", value, 1.0, facts, {"the code": Trait("00", "")}, 1.0))
+    store.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("sound") / "store")
+
+
+def visit(folder):
+    """How many values are still there; all must be right, and what is said must be said once each."""
+    said = []
+    store = Store(folder, SECRET, warn=said.append)
+    hits = 0
+    for key, value in VALUES.items():
+        try:
+            for found in store.find(key):
+                np.testing.assert_equal(store.load(found), value)
+                assert found.traits == {"the code": Trait("00", "")}
+                hits += 1
+        except StoreError as error:
+            assert "\n" not in str(error)
+    assert len(said) == len(set(said)) or len(said) <= len(VALUES)
+    for key, value in VALUES.items():
+        store.save(Draft(key, "f", value, 1.0, (), {"the code": Trait("00", "")}, 2.0))
+        np.testing.assert_equal(store.load(store.find(key)[0]), value)
+    store.close()
+    return hits, said
+
+
+def flip(path, dice):
+    data = bytearray(path.read_bytes())
+    for _ in range(dice.choice((1, 1, 1, 8))):
+        data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+    path.write_bytes(data)
+
+
+def cut(path, dice):
+    data = path.read_bytes()
+    path.write_bytes(data[: dice.choice((0, 1, dice.randrange(len(data))))])
+
+
+def blank(path, dice):
+    data = bytearray(path.read_bytes())
+    at = dice.randrange(len(data))
+    data[at : at + 512] = bytes(len(data[at : at + 512]))
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_damaged_files_give_misses_and_never_wrong_values(sound, tmp_path, seed):
+    """A bad disk or a sync tool would change results silently, or break the notebook."""
+    dice = random.Random(seed)
+    lost = 0
+    for turn in range(50):
+        folder = tmp_path / str(turn)
+        shutil.copytree(sound, folder)
+        files = sorted(path for path in folder.glob("*/**/*") if path.is_file() and path.stat().st_size)
+        dice.choice((flip, flip, cut, blank))(dice.choice(files), dice)
+        hits, _ = visit(folder)
+        lost += len(VALUES) - hits
+        shutil.rmtree(folder)
+    assert lost  # the damage was real
+
+
+def test_swapped_files_and_rows_give_misses(sound, tmp_path):
+    """Results of one step would be served for another."""
+    folder = tmp_path / "files"
+    shutil.copytree(sound, folder)
+    one, two, *_ = sorted(folder.glob("blobs/*/*.nbf"))
+    one.rename(tmp_path / "kept")
+    two.rename(one)
+    (tmp_path / "kept").rename(two)
+    assert visit(folder)[0] == len(VALUES) - 2
+    folder = tmp_path / "rows"
+    shutil.copytree(sound, folder)
+    with sqlite3.connect(folder / "index" / "cache.db") as table:
+        first, second, *_ = table.execute("SELECT rowid, value FROM Cache ORDER BY key").fetchall()
+        table.execute("UPDATE Cache SET value = ? WHERE rowid = ?", (second[1], first[0]))
+        table.execute("UPDATE Cache SET value = ? WHERE rowid = ?", (first[1], second[0]))
+    table.close()
+    hits, said = visit(folder)
+    assert hits == len(VALUES) - 2
+    assert len(said) == 2
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_forged_pickle_is_never_read(sound, tmp_path):
+    """Whoever can write to the store could run code as the user (CVE-2025-69872)."""
+    mark = tmp_path / "mark"
+    bomb = pickle.dumps(Bomb(mark))
+    pickle.loads(bomb)
+    mark.unlink()  # the bomb works
+    folder = tmp_path / "store"
+    shutil.copytree(sound, folder)
+    with sqlite3.connect(folder / "index" / "cache.db") as table:
+        for number, key, body in table.execute("SELECT rowid, key, value FROM Cache").fetchall():
+            found = unpack(key, body)
+            start = found.end - len(found.payload)
+            forged = body[:start] + bomb.ljust(len(found.payload), b".") + body[found.end :]
+            mode = number % 4 + 1  # 4 is what diskcache would unpickle
+            table.execute("UPDATE Cache SET value = ?, mode = ? WHERE rowid = ?", (forged, mode, number))
+        table.execute("UPDATE Cache SET value = ? WHERE key LIKE '4%'", (bomb,))
+        table.execute(
+            "INSERT INTO Cache (key, raw, value, mode, store_time, access_time) VALUES (?, 0, ?, 4, 0, 0)", (bomb, bomb)
+        )
+    table.close()
+    visit(folder)
+    folder = tmp_path / "streams"
+    shutil.copytree(sound, folder)
+    for path in folder.glob("blobs/*/*.nbf"):
+        data = bytearray(path.read_bytes())
+        data[64 : 64 + len(bomb)] = bomb
+        path.write_bytes(data)
+    visit(folder)
+    assert not mark.exists()
+
+
+def test_names_of_files_from_the_index_are_not_trusted(sound, tmp_path):
+    """A forged index could make `clear` delete any file of the user's."""
+    folder = tmp_path / "store"
+    shutil.copytree(sound, folder)
+    mine = tmp_path / "mine.nbf"
+    mine.write_text("precious")
+    with sqlite3.connect(folder / "index" / "cache.db") as table:
+        for number, name in enumerate(("../../mine.nbf", str(mine), "ab/../../../mine.nbf", None, 5, b"x")):
+            table.execute("UPDATE Cache SET filename = ? WHERE rowid = ?", (name, number + 1))
+    table.close()
+    store = Store(folder, SECRET, warn=print)
+    store.clear()
+    store.prune()
+    store.close()
+    assert mine.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda index: index.joinpath("cache.db").write_bytes(b"not a database at all" * 1000),
+        lambda index: index.joinpath("cache.db").write_bytes(b""),
+        lambda index: index.joinpath("cache.db").unlink(),
+        shutil.rmtree,
+    ],
+    ids=["garbage", "empty", "gone", "folder gone"],
+)
+def test_a_lost_index_is_rebuilt_from_the_containers(sound, tmp_path, harm):
+    """A damaged file of a few KB would cost hours of results."""
+    folder = tmp_path / "store"
+    shutil.copytree(sound, folder)
+    harm(folder / "index")
+    store = Store(folder, SECRET, warn=print)
+    store.save(Draft("f" * 32, "g", 1, 1.0, (), {}, 3.0))
+    for key in ("2" * 32, "3" * 32, "4" * 32):
+        np.testing.assert_equal(store.load(store.find(key)[0]), VALUES[key])
+    assert {info.tag for info in store.entries()} == {"f", "g"}
+    assert store.verify() == (4, 0, 0)
+    store.close()
+
+
+def test_a_damaged_index_is_kept_and_what_it_still_tells_is_used(sound, tmp_path):
+    """One bad page would cost every small result, and whoever wants to know what happened finds nothing."""
+    folder = tmp_path / "store"
+    values = {f"{n:032x}": f"value {n}" * 100 for n in range(400)}
+    fill(folder, values)
+    path = folder / "index" / "cache.db"
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 8192 * 4096
+    data[middle : middle + 4096] = b"\xff" * 4096
+    path.write_bytes(data)
+    said = []
+    store = Store(folder, SECRET, warn=said.append)
+    got = sum(store.load(store.find(key)[0]) == value for key, value in values.items() if store.find(key))
+    store.close()
+    assert got > 50
+    assert len(said) >= 1
+    assert list(folder.glob("quarantine/index-*"))
+
+
+def test_an_index_that_breaks_under_way_is_mended(sound, tmp_path):
+    """A sync tool that touches the store would break a running notebook."""
+    folder = tmp_path / "store"
+    shutil.copytree(sound, folder)
+    said = []
+    store = Store(folder, SECRET, warn=said.append)
+    assert store.find("2" * 32)
+    (folder / "index" / "cache.db").write_bytes(b"garbage" * 10_000)
+    for name in ("cache.db-wal", "cache.db-shm"):
+        (folder / "index" / name).unlink(missing_ok=True)
+    store._recheck = 0.0
+    for key, value in VALUES.items():
+        for found in store.find(key):
+            np.testing.assert_equal(store.load(found), value)
+        store.save(Draft(key, "f", value, 1.0, (), {}, 2.0))
+    assert store.verify() == (len(VALUES), 0, 0)
+    store.close()

@@ -1,0 +1,206 @@
+"""The guard: every change of what is reached is seen, nothing else is, and no data are held."""
+
+import functools
+import gc
+import weakref
+
+import pytest
+
+from nbflow.keys import code
+from nbflow.keys.explain import compare
+from nbflow.keys.guard import CHANGED
+from nbflow.keys.reach import reach
+from tests.unit.keys.test_code import cell
+
+SOURCE = """
+import functools, math
+K = 3
+CONFIG = {"deep": [1, 2]}
+NAMES = ("a", "b")
+def norm(x, k=2, *, w=1): return x * k * w
+def clean(x): return norm(x) + K
+class Base:
+    def grow(self): return 1
+class Box(Base):
+    scale = 2
+    def size(self): return self.scale
+    @staticmethod
+    def one(): return 1
+    @classmethod
+    def two(cls): return cls.scale
+    @property
+    def area(self): return self.size() ** 2
+@functools.lru_cache
+def kept(x): return x
+def mark(): "doc"
+mark.level = 1
+def make(n):
+    def inner(x):
+        return (clean(x) + n + Box().area + Box.one() + CONFIG["deep"][0] + len([x]) + kept(x) + len(NAMES)
+                + math.floor(x) + mark.level)
+    return inner
+f = make(10)
+"""
+EDITS = {
+    "K = 4": "global K 3 → 4",
+    "del K": "global K is gone",
+    "NAMES = ('a',)": "global NAMES",
+    "def norm(x, k=2, *, w=1): return x * k * w + 1": "norm() changed",
+    "norm.__defaults__ = (3,)": "default k of norm() 2 → 3",
+    "norm.__kwdefaults__['w'] = 5": "default w of norm() 1 → 5",
+    "norm.__kwdefaults__ = {'w': 6}": "default w of norm() 1 → 6",
+    "norm.__code__ = (lambda x, k=2, *, w=1: 0).__code__": "norm() changed",
+    "f.__code__ = make.__code__.co_consts[1].replace(co_name='other')": "the code changed",
+    "Box.scale = 3": "class Box changed",
+    "Box.more = 3": "class Box changed",
+    "del Box.two": "class Box changed",
+    "Box.size = lambda self: 7": "class Box changed",
+    "Box.size.__code__ = (lambda self: 7).__code__": "class Box changed",
+    "Box.one = staticmethod(lambda: 2)": "class Box changed",
+    "Box.area = property(lambda self: 1)": "class Box changed",
+    "Base.grow = lambda self: 2": "class Base changed",
+    "f.__closure__[0].cell_contents = 11": "closure n 10 → 11",
+    "len = lambda x: 100": "global len is new",
+    "def clean(x): return 5": "clean() changed",
+    "class Box(Box):\n    scale = 9": "class Box changed",
+    "mark.level = 2": "global mark.level 1 → 2",
+    "@functools.lru_cache\ndef kept(x): return -x": "kept() changed",
+    "import cmath as math": "global math is new",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_every_edit_is_seen(edit):
+    """The result of the old code is served after this edit."""
+    space = cell(SOURCE)
+    before = reach(space["f"])
+    identity = code.identify(space["f"])
+    assert before.unchanged()
+    cell(edit, space)
+    try:
+        assert not before.unchanged()
+    except CHANGED:
+        pass
+    after = reach(space["f"])
+    assert after.code != before.code
+    assert code.identify(space["f"]) != identity
+    assert any(str(each).startswith(EDITS[edit]) for each in compare(after.traits, before.traits))
+    again = cell(SOURCE)["f"]
+    assert reach(again).code == before.code
+
+
+@pytest.mark.parametrize("edit", [
+    "def norm(x, k=2, *, w=1): return x * k * w", "K = 3", "unused = 7", "def other(): return 8", "CONFIG = {'deep': [1, 2]}",
+    "class Box(Base):" + SOURCE.partition("class Box(Base):")[2].partition("@functools")[0],
+])  # fmt: skip
+def test_the_same_again_is_the_same(edit):
+    """Running a cell again, unchanged, makes its readers run again."""
+    space = cell(SOURCE)
+    before = reach(space["f"])
+    cell(edit, space)
+    after = reach(space["f"])
+    assert after.code == before.code
+    assert after.live() == before.live()
+
+
+def test_mutable_values_are_live():
+    """A global list that was changed in place is served the old result."""
+    space = cell(SOURCE)
+    found = reach(space["f"])
+    assert found.live_names == ("global CONFIG",)
+    assert found.live() == ({"deep": [1, 2]},)
+    identity = code.identify(space["f"])
+    space["CONFIG"]["deep"].append(3)
+    assert found.unchanged()
+    assert found.live() == ({"deep": [1, 2, 3]},)
+    assert code.identify(space["f"]) != identity
+
+
+class Frame:
+    rows = 1
+
+
+def test_data_are_not_held():
+    """A frame of many GB that the user let go of is never freed."""
+    space = cell("def f(x): return frame, g(x)\ndef g(x): return frame")
+    space["frame"] = Frame()
+    gone = weakref.ref(space["frame"])
+    found = reach(space["f"])
+    code.identify(space["f"])
+    space["frame"] = Frame()
+    gc.collect()
+    assert gone() is None
+    assert found.live()[0] is space["frame"]
+
+
+def test_data_in_a_closure_die_with_it():
+    """Every lambda that was ever passed to a task keeps its data alive."""
+
+    def make(frame):
+        def f(x):
+            return frame, f
+
+        return f
+
+    frame = Frame()
+    gone = weakref.ref(frame)
+    function = make(frame)
+    code.identify(function)
+    del frame, function
+    gc.collect()
+    assert gone() is None
+
+
+def test_live_handles_count_by_type():
+    """A task that logs, or has a connection, is never cached."""
+    space = cell("import logging, threading\nlog, lock = logging.getLogger('a'), threading.Lock()\ndef f(x):\n    with lock: log.info(x)")
+    found = reach(space["f"])
+    assert found.live is None
+    assert found.traits["global log"].short == "Logger"
+    space["log"] = space["logging"].getLogger("b")
+    assert found.unchanged()
+    space["log"] = None
+    assert not found.unchanged()
+
+
+def test_name_that_comes_late():
+    """A function whose helper is defined after its first use sees the helper's result of before."""
+    space = cell("def f(x): return later(x)")
+    found = reach(space["f"])
+    assert found.unchanged()
+    cell("def later(x): return 1", space)
+    assert not found.unchanged()
+
+
+def test_cell_that_is_filled_late():
+    """A closure over a name that is bound after the function was made sees nothing of it."""
+    space = cell("def m():\n    def i(x): return later\n    def fill(v):\n        nonlocal later\n        later = v\n    if False: later = 0\n    return i, fill\nf, fill = m()")
+    found = reach(space["f"])
+    assert found.unchanged()
+    space["fill"](1)
+    assert not found.unchanged()
+    assert reach(space["f"]).code != found.code
+
+
+def test_our_tasks_count_by_their_function():
+    """Giving a helper more retries, or making it a task, changes nothing; editing it does."""
+    from types import ModuleType
+
+    fake = ModuleType("nbflow.fake")
+    exec("class Task:\n    def __init__(self, fn, retries=0): self.fn, self.retries = fn, retries\n    def __call__(self, x): return self.fn(x)\ndef task(fn): return Task(fn)", vars(fake))
+
+    def of(line, body="x"):
+        space = {"__name__": "__main__", **{name: vars(fake)[name] for name in ("task", "Task")}}
+        return reach(cell(f"{line}def g(x): return {body}\ndef f(x): return g(x)", space)["f"]).code
+
+    assert of("@task\n") == of("")
+    assert of("@task\n") != of("@task\n", "-x")
+
+
+def test_wrapped_in_place():
+    """A helper that gets a cache around it is taken for another."""
+    space = cell("def g(x): return x\ndef f(x): return g(x)")
+    found = reach(space["f"])
+    space["g"] = functools.lru_cache(space["g"])
+    assert not found.unchanged()
+    assert "g()" in reach(space["f"]).traits
