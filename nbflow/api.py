@@ -1,5 +1,6 @@
 """The public names, in one place; `nbflow` hands them on when the first of them is used."""
 
+from nbflow.cache_policies import DEFAULT, FLOW_PARAMETERS, INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
 from nbflow.errors import (
     ConfigurationError,
     DamagedError,
@@ -24,6 +25,12 @@ from nbflow.tasks import Task, task
 from nbflow.widget import panel
 
 __all__ = [
+    "DEFAULT",
+    "FLOW_PARAMETERS",
+    "INPUTS",
+    "NO_CACHE",
+    "RUN_ID",
+    "TASK_SOURCE",
     "ConcurrentTaskRunner",
     "ConfigurationError",
     "DamagedError",

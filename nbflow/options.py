@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Self
 
+from nbflow.cache_policies import CachePolicy, KeyFunction
 from nbflow.durations import Duration, seconds
 from nbflow.errors import ConfigurationError
 
@@ -86,6 +87,10 @@ class TaskOptions:
         deadline_seconds: For all attempts and the waits between them.
         persist_result: True keeps every result, False none; None keeps what pure work returned (the README tells).
         cache_expiration: A result older than this is computed again; the reader's value counts. Implies keeping.
+        cache_policy: Which parts of a call make its key: `INPUTS`, `TASK_SOURCE`, `DEFAULT` (both), ...; `NO_CACHE`
+            keeps nothing. Implies keeping.
+        cache_key_fn: Called with a context and the parameters by name, gives the key as text, or None: do not keep
+            this call. It stands for itself alone: neither code nor inputs count. Implies keeping.
         refresh_cache: True runs again and replaces what was kept.
         ignore: Parameters that are left out of the key.
         log_prints: Lines that the step prints become log lines of the step.
@@ -114,6 +119,8 @@ class TaskOptions:
     cache_expiration: Duration | None = _option(
         None, "--expires", seconds, "run again when the result is older", metavar="DUR"
     )
+    cache_policy: CachePolicy | None = None
+    cache_key_fn: KeyFunction | None = None
     refresh_cache: bool | None = _option(None, "--refresh", None, "run again and replace the result", value=True)
     ignore: Iterable[str] = ()
     log_prints: bool = False
@@ -132,6 +139,10 @@ class TaskOptions:
         self._check_delay()
         for name in ("retry_on", "give_up_on"):
             _check_errors(name, getattr(self, name))
+        if self.cache_policy is not None and not isinstance(self.cache_policy, CachePolicy):
+            raise ConfigurationError(f"cache_policy={self.cache_policy!r}: give a policy such as INPUTS + TASK_SOURCE")
+        if self.cache_key_fn is not None and not callable(self.cache_key_fn):
+            raise ConfigurationError(f"cache_key_fn={self.cache_key_fn!r}: give a function of a context and parameters")
         if isinstance(self.ignore, str):
             raise ConfigurationError(f"ignore={self.ignore!r}: give a list of parameter names")
         object.__setattr__(self, "ignore", frozenset(self.ignore))

@@ -5,21 +5,26 @@ A function's slot and a cell's slot differ in how values are written and which f
 
 import asyncio
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
 from nbflow import world
 from nbflow.clock import Clock
 from nbflow.errors import StoreError
+from nbflow.futures import blocking
 from nbflow.logs import warn
 from nbflow.step.commands import Claim, Load, Look, Save, Seen
 from nbflow.store import Draft, Store
 from nbflow.trace import Fact, Traits
 
-__all__ = ["NO_ENTRY", "Slot"]
+__all__ = ["NO_ENTRY", "Slot", "running"]
 
 NO_ENTRY = "no entry for this code and these inputs"
 """What a look lacks where the key is unknown: comparing with other entries tells more."""
+
+running: ContextVar["Slot | None"] = ContextVar("nbflow_slot", default=None)
+"""The innermost slot that is being filled here: a step inside it that needs the same key would wait for ever."""
 
 
 class Slot:
@@ -43,6 +48,8 @@ class Slot:
     """What the run was seen to depend on."""
     serializer: Any = None
     """How values become bytes; None is the store's own way."""
+    parent: "Slot | None" = None
+    """The slot that is being filled around this one."""
     _claimed = False
 
     def broken(self, fact: Fact) -> str | None:
@@ -75,6 +82,7 @@ class Slot:
 
     def try_claim(self, *, wait: bool = False) -> bool:
         """Whether the key is this step's now. Without locks everyone goes on: running twice is safe."""
+        self.parent = running.get()
         try:
             self._claimed = self.store.claim(self.key, self, wait=wait)
         except StoreError as error:
@@ -103,8 +111,10 @@ class Slot:
         return self.store.load(command.entry, self.serializer)
 
     def claim(self, _: Claim) -> None:
-        """Wait in this thread until the key is this step's."""
-        self.try_claim(wait=True)
+        """Wait in this thread until the key is this step's; a worker lends its place meanwhile."""
+        if not self.try_claim():
+            with blocking.get()():
+                self.try_claim(wait=True)
 
     async def aclaim(self, _: Claim) -> None:
         """Wait until the key is this step's, while other tasks of the loop go on."""

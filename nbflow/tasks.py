@@ -9,7 +9,6 @@ import copy
 import inspect
 from collections.abc import Callable, Sized
 from functools import partial, update_wrapper
-from hashlib import blake2b
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from nbflow.engine import arun, run, value_of
@@ -17,10 +16,8 @@ from nbflow.errors import ConfigurationError, StoreError, UnfitError, UnkeyableE
 from nbflow.events import Began, Hit, NotReady, Queued
 from nbflow.explanation import Explanation, explained
 from nbflow.futures import Future, FutureList, futures_in, resolve_futures_to_results
+from nbflow.identity import Identity
 from nbflow.jobs import settle, start_async, start_job, when_done
-from nbflow.keys.encode import canonical
-from nbflow.keys.binder import binder
-from nbflow.keys.reach import reach
 from nbflow.keys.traits import trait
 from nbflow.logs import current_step, warn
 from nbflow.mapping import items
@@ -32,7 +29,6 @@ from nbflow.step.plan import Plan, judge, plan, reason
 from nbflow.step.policy import policy_of
 from nbflow.store import Store
 from nbflow.task_runners import ThreadPoolTaskRunner
-from nbflow.trace import Traits
 from nbflow.work import Work, next_step
 
 __all__ = ["Task", "task"]
@@ -41,8 +37,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Spelled = ParamSpec("Spelled")
 
-_SCHEMA = b"nbflow-1"
-_GONE = (KeyError, ValueError, AttributeError)
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 _pool = ThreadPoolTaskRunner()
 
@@ -68,7 +62,7 @@ class Task(Generic[P, R]):
         self.name = options.name or getattr(fn, "__name__", type(fn).__name__)
         self.isasync = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004 - its kind is asked for
         self._self: tuple[Any, ...] = ()
-        self._unchanged: Callable[[], bool] = _never
+        self._identity: Identity | None = None
         self._check_parameters()
 
     def _check_parameters(self) -> None:
@@ -108,34 +102,13 @@ class Task(Generic[P, R]):
 
     # Into a step
 
-    def _identify(self) -> None:
-        """Walk again what the function reaches: on the first call, and after something was bound anew."""
-        self._bind = binder(self.fn)
-        names: tuple[str, ...] = self._bind.names
-        self._kept = [i for i, name in enumerate(names) if name not in cast("frozenset[str]", self.options.ignore)]
-        self.parameters = tuple(names[i] for i in self._kept)
-        self._all = len(self._kept) == len(names)
-        self._reached = reach(self.fn)
-        self._base = blake2b(_SCHEMA + self._reached.code + canonical((self.options.version,)), digest_size=16)
-        self._labels = (*self._reached.live_names, *self.parameters)
-        self._unchanged = self._reached.unchanged
-
-    def _values(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """The arguments that count, in the order of the parameters."""
-        try:
-            same = self._unchanged()
-        except _GONE:
-            same = False
-        if not same:
-            self._identify()
-        values = self._bind(*args, **kwargs)
-        return values if self._all else tuple([values[i] for i in self._kept])
-
-    def _key(self, values: tuple[Any, ...]) -> str:
-        digest = self._base.copy()
-        live = self._reached.live
-        digest.update(canonical(values if live is None else live() + values, self._labels))
-        return digest.hexdigest()
+    @property
+    def identity(self) -> Identity:
+        """What calls are keyed by now; another one when something that the function reaches was bound anew."""
+        identity = self._identity
+        if identity is None or not identity.holds():
+            identity = self._identity = Identity(self, self.fn, self.options)
+        return identity
 
     def enter(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], step: int = 0
@@ -148,10 +121,11 @@ class Task(Generic[P, R]):
             step: The number of a step that was queued; 0 is a new one.
         """
         time, tell, policy = session.clock.time, session.bus.tell, self.policy
-        values = self._values(args, kwargs)
+        identity = self.identity
+        values = identity.bind(args, kwargs)
         step = step or next_step()
         tell(Began(step, time(), self.name, _brief(values), current_step.get()))
-        slot = self._slot(values)
+        slot = self._slot(identity, values)
         if slot is not None:
             seen = Seen("") if policy.refresh else slot.seen()
             verdict = judge(step, seen, time(), policy)
@@ -163,13 +137,13 @@ class Task(Generic[P, R]):
                 else:
                     tell(verdict)
                     return Ok(value), None, None
-            slot.traits = self.traits(values)
+            slot.traits = identity.traits(values)
             tell(verdict._replace(traits=slot.traits))
         body = partial(self.fn, *args, **kwargs)
         work = Work(step, body, slot, session.clock, session.bus, log_prints=self.options.log_prints)
         return None, plan(step, policy, keyed=slot is not None), work
 
-    def _slot(self, values: tuple[Any, ...]) -> "_TaskSlot | None":
+    def _slot(self, identity: Identity, values: tuple[Any, ...]) -> "_TaskSlot | None":
         """The step's place in the store; None where it runs uncached."""
         if self.policy.keep == "never" or not session.caching:
             return None
@@ -177,21 +151,13 @@ class Task(Generic[P, R]):
         if store is None:
             return None
         try:
-            return _TaskSlot(store, self._key(values), self, values)
+            key = identity.key(values)
         except UnkeyableError as error:
             if session.strict:
                 raise
             warn(f"{self.name}() runs uncached: {error}")
             return None
-
-    def traits(self, values: tuple[Any, ...]) -> Traits:
-        """What the key is made of, part by part: `explain` compares it with other entries."""
-        live = self._reached.live
-        named = zip(self._labels, values if live is None else live() + values, strict=True)
-        traits = {name if name in self._reached.live_names else f"input {name}": trait(value) for name, value in named}
-        if self.options.version is not None:
-            traits["version"] = trait(self.options.version)
-        return self._reached.traits | traits
+        return None if key is None else _TaskSlot(store, key, self.name, identity, values)
 
     # Calls
 
@@ -264,16 +230,18 @@ class Task(Generic[P, R]):
 
     def explain(self, *args: P.args, **kwargs: P.kwargs) -> "Explanation":
         """What a call with these arguments would do, and why; runs nothing."""
-        values = self._values(self._self + args, kwargs)
-        slot = self._slot(values)
+        identity = self.identity
+        values = identity.bind(self._self + args, kwargs)
+        slot = self._slot(identity, values)
         if slot is None:
             return Explanation(self.name, hit=False, why="not cached", differences=())
-        slot.traits = self.traits(values)
+        slot.traits = identity.traits(values)
         return explained(slot, self.policy)
 
     def forget(self, *args: P.args, **kwargs: P.kwargs) -> int:
         """Drop what is kept for a call with these arguments; how many entries there were."""
-        slot = self._slot(self._values(self._self + args, kwargs))
+        identity = self.identity
+        slot = self._slot(identity, identity.bind(self._self + args, kwargs))
         return 0 if slot is None else slot.store.forget(slot.key)
 
     def clear(self) -> int:
@@ -284,23 +252,20 @@ class Task(Generic[P, R]):
 class _TaskSlot(Slot):
     """A function's slot: its result is not kept where it changed its arguments in place."""
 
-    def __init__(self, store: Store, key: str, owner: Task[Any, Any], values: tuple[Any, ...]) -> None:
-        self.store, self.key, self.task, self.clock = store, key, owner.name, session.clock
-        self._owner, self._values = owner, values
+    def __init__(self, store: Store, key: str, task: str, identity: Identity, values: tuple[Any, ...]) -> None:
+        self.store, self.key, self.task, self.clock = store, key, task, session.clock
+        self._identity, self._values = identity, values
 
     def check(self) -> None:
         """Digest the arguments again: they must be as they were before the run."""
         if _ATOMS.issuperset(map(type, self._values)):
             return
-        for name, value in zip(self._owner.parameters, self._values, strict=True):
+        identity = self._identity
+        for name, value in zip(identity.parameters, identity.inputs(self._values), strict=True):
             if type(value) not in _ATOMS and trait(value).digest != self.traits[f"input {name}"].digest:
                 raise UnfitError(
                     f"it changes its argument {name!r} in place; return a changed copy, or give ignore=[{name!r}]"
                 )
-
-
-def _never() -> bool:
-    return False
 
 
 def _brief(values: tuple[Any, ...]) -> tuple[object, ...]:

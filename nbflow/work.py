@@ -14,7 +14,7 @@ from nbflow.clock import Clock
 from nbflow.engine import Hands
 from nbflow.events import Bus, Logged
 from nbflow.logs import current_step, prints_to
-from nbflow.slot import Slot
+from nbflow.slot import Slot, running
 from nbflow.step import commands as c
 from nbflow.timeouts import call_within, late
 
@@ -135,6 +135,8 @@ class Around(ExitStack):
     def __enter__(self) -> world.Sight:  # type: ignore[override]
         work = self.work
         self.callback(current_step.reset, current_step.set(work.step))
+        if work.slot is not None:
+            self.callback(running.reset, running.set(work.slot))
         if work.log_prints:
             self.enter_context(prints_to(self._log))
         return self.enter_context(world.watch())

@@ -30,8 +30,8 @@ def no_leaked_threads(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Time that only moves when somebody sleeps."""
-    return FakeClock()
+    """Time that only moves when somebody sleeps; waits without a worker are over at once, unless `auto` is unset."""
+    return FakeClock(auto=True)
 
 
 @pytest.fixture

@@ -1,18 +1,18 @@
 """What is known of a run: its cells, the steps of each, and what they add up to."""
 
 from collections import Counter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from nbflow.durations import spell
 from nbflow.events import Began, Crashed, Event, Failed, Hit, Missed, Queued, TimedOut, Waiting
 from nbflow.step.states import State
 from nbflow.widget import plain
-from nbflow.widget.lines import View, spell_counts
+from nbflow.widget.lines import Line, View, spell_counts
 from nbflow.widget.view import Board
 
-__all__ = ["Cell", "Progress"]
+__all__ = ["TITLE", "Cell", "Progress", "reason"]
 
-_TITLE = 56
+TITLE: Final = 56
 
 
 class Cell(NamedTuple):
@@ -30,16 +30,21 @@ class Cell(NamedTuple):
         width = len(str(self.total))
         return f"[{self.number:{width}}/{self.total}]"
 
-    def line(self, view: View) -> str:
-        """`[ 3/14] ✓ months = fetch.map(...)  9 ran · 3 cached  4.2 s`."""
+    def line(self, view: View, width: int = TITLE) -> str:
+        """`[ 3/14] ✓ months = fetch.map(...)  9 ran · 3 cached  4.2 s`, its title in a column of `width`."""
         steps = "" if view.total == 0 else spell_counts(view.counts)
         if view.total == 1 and view.lines:
-            steps = " · ".join(part for part in (view.lines[0].word, view.lines[0].reason) if part)
-        parts = [
-            f"{self.label} {self.state.icon} {plain.line(self.title, _TITLE):{_TITLE}}",
-            f"{spell(self.seconds):>8}",
-        ]
-        return "  ".join(parts + [steps] * bool(steps))
+            steps = f"{view.lines[0].word}{reason(view.lines[0])}"
+        state = view.state if self.state is State.COMPLETED and view.total and not view.active else self.state
+        title = plain.line(self.title, width)
+        return f"{self.label} {state.icon} {title:{width}}  {spell(self.seconds):>10}  {steps}".rstrip()
+
+
+def reason(line: Line) -> str:
+    """Why, behind the word that says what: `cached` is followed by ` 2 h ago`, `ran` by ` · miss: clean() changed`."""
+    if line.reason.startswith(f"{line.word} "):
+        return line.reason.removeprefix(line.word)
+    return f" · {line.reason}" if line.reason else ""
 
 
 class Progress:

@@ -3,7 +3,7 @@
 import shutil
 from typing import Final, Protocol, TextIO
 
-from nbflow.cli.progress import Cell, Progress
+from nbflow.cli.progress import TITLE, Cell, Progress, reason
 from nbflow.durations import spell
 from nbflow.events import Began, Event, Queued, Waiting
 from nbflow.step.states import FAILURES, TERMINAL
@@ -14,6 +14,8 @@ from nbflow.widget.rows import Row, fold
 __all__ = ["Lines", "Live", "Screen"]
 
 _NAME: Final = 44
+_FIGURES: Final = 62
+"""Columns that a step takes beside its name; what comes after them may be cut."""
 _KEPT: Final = 12
 """Steps of a finished cell that keep a line of their own on a terminal; of more, each task has one."""
 _LISTED: Final = 60
@@ -47,8 +49,7 @@ class Live:
 
     def draw(self, cell: Cell) -> None:
         """Draw the cell that runs over its last drawing."""
-        room = max(1, shutil.get_terminal_size().lines - 3)
-        rows = self._rows(cell, room)
+        rows = self._rows(cell, max(1, shutil.get_terminal_size().lines - 3))
         self._replace(rows)
         self._drawn = len(rows)
 
@@ -60,7 +61,9 @@ class Live:
     def _rows(self, cell: Cell, room: int) -> list[str]:
         view = self._progress.view(room)
         lines = [] if view.total == 1 and cell.state in TERMINAL else view.lines[:room]
-        return [cell.line(view), *(f"{' ' * len(cell.label)} {row(line)}" for line in lines)]
+        width = shutil.get_terminal_size().columns - len(cell.label)
+        title, name = min(TITLE, max(20, width - 30)), min(_NAME, max(16, width - _FIGURES))
+        return [cell.line(view, title), *(f"{' ' * len(cell.label)} {row(line, name)}" for line in lines)]
 
     def _replace(self, rows: list[str]) -> None:
         """Write rows over the last drawing; the terminal cuts what is too long for it."""
@@ -112,8 +115,8 @@ class Lines:
         self._stream.flush()
 
 
-def row(line: Line) -> str:
-    """A step in columns: icon, name, word, attempt, time, size, and why."""
-    name = "  " * line.depth + plain.line(line.name, _NAME - 2 * line.depth)
-    figures = f"{line.word:12} {line.tries:>5} {line.time:>13} {line.size:>9}"
-    return f"{line.state.icon} {name:{_NAME}} {figures}  {line.reason}".rstrip()
+def row(line: Line, width: int = _NAME) -> str:
+    """A step in columns: icon, name, attempt, time, size, and what came of it and why."""
+    name = "  " * line.depth + plain.line(line.name, max(8, width - 2 * line.depth))
+    figures = f"{line.tries:>5}  {line.time:>17}  {line.size:>9}"
+    return f"{line.state.icon} {name:{width}}  {figures}  {line.word}{reason(line)}"

@@ -17,7 +17,7 @@ ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 def code_reads(root: CodeType) -> Reads:
     """Reads of a code object and all those inside of it."""
     chains: set[Chain] = set()
-    effects: set[str] = set()
+    effects: set[Chain] = set()
     imports: set[Import] = set()
     strings: set[str] = set()
     named: set[str] = set()
@@ -31,18 +31,18 @@ def code_reads(root: CodeType) -> Reads:
                 imports.add(Import(step.argval, 0, None))
             if step.opname not in READ or step.argval in inner:
                 continue
-            if updates(steps, at):
-                effects.add(step.argval)
-            else:
-                chains.add((step.argval, *attributes(steps, at + 1)))
-    roots = {chain[0] for chain in chains}
+            chain = (step.argval, *attributes(steps, at + 1))
+            (effects if updates(steps, at) else chains).add(chain)
     mentions = {word for text in strings for word in words(text)} if named & READERS else set()
+    roots = {chain[0] for chain in chains} | mentions
+    read = {chain for chain in effects if chain[0] in roots}
+    roots = {chain[0] for chain in chains | read}
     return Reads(
-        tuple(sorted(chains)),
+        tuple(sorted(chains | read)),
         (),
         tuple(sorted(imports, key=repr)),
         tuple(sorted(mentions - roots)),
-        tuple(sorted(effects - roots - mentions)),
+        tuple(sorted(effects - read)),
         not roots.isdisjoint({"globals", "eval", "exec"}),
         tuple(sorted(filter(looks_like_path, strings))),
     )

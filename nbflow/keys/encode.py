@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _ATOMS, _LARGE = plain.ATOMS, plain.LARGE
-_RUN = 256  # members of a node that are written by one call
+_RUN = 1024  # members of a node that are written by one call
 _NOWHERE = 1 << 60
 _NAN = ...  # stands for every NaN of Python: their payloads cannot be told apart by ordinary means
 
@@ -186,9 +186,15 @@ class Encoder:
                     return False
                 frame.end = min(frame.at + _RUN, len(members)) if ordered else len(members)
                 if ordered:
-                    blob = plain.dump(list(members[frame.at : frame.end]))
+                    some = [*members[frame.at : frame.end]]
+                    blob = plain.dump(some)
                     if blob is not None:
                         frame.parts.append(plain.pack(blob))
+                        frame.at = frame.end
+                        continue
+                    kinds = {*map(type, some)}
+                    if kinds <= _ATOMS and not (bytes in kinds and plain.has_large(some)):
+                        frame.run = [member if member == member else _NAN for member in some]
                         frame.at = frame.end
                         continue
             run = frame.run

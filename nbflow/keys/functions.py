@@ -2,13 +2,12 @@
 
 import importlib
 import sys
-from collections.abc import Iterable
 from importlib.util import resolve_name
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 from nbflow.keys import origin
-from nbflow.keys.gather import ROOT, Gather, constant, keyable
+from nbflow.keys.gather import CODE, ROOT, Gather, constant
 from nbflow.keys.guard import watch
 from nbflow.keys.reads import Chain, Reads
 from nbflow.keys.scopes import Import
@@ -42,16 +41,18 @@ class Functions:
         space = function.__globals__
         cells = self.cells(function)
         for name, (where, cell) in cells.items():
-            if name in reads.effects and not_code(cell):
+            updated = [chain for chain in reads.effects if chain[0] == name]
+            if updated and filled(cell) and not isinstance(cell.cell_contents, CODE):
                 self.effect(where, cell.cell_contents, label)
-            else:
-                self.cell(where, cell, [c[1:] for c in reads.chains if c[0] == name], self.named("closure", name, label, cell))
+                continue
+            chains = [chain[1:] for chain in (*reads.chains, *updated) if chain[0] == name]
+            self.cell(where, cell, chains, self.named("closure", name, label, cell))
         for chain in reads.chains:
-            if chain[0] not in code.co_freevars:
+            if chain[0] not in cells:
                 self.name(space, chain)
-        for name in reads.effects:
-            if name not in cells and name in space:
-                self.effect(f"{gather.guard.hold(space)}[{name!r}]", space[name], label)
+        for chain in reads.effects:
+            if chain[0] not in cells and chain[0] in space:
+                self.updated(space, chain, label)
         self.looked_up(space, reads)
         self.imports(function, reads)
 
@@ -224,8 +225,18 @@ class Functions:
                 return None
         return sys.modules.get(name)
 
+    def updated(self, space: dict[str, Any], chain: Chain, label: str) -> None:
+        """A global, or an attribute of a module, that is only updated; a function of that name is a read after all."""
+        inside, at = space, 0
+        while isinstance(inside[chain[at]], ModuleType) and at + 1 < len(chain) and chain[at + 1] in vars(inside[chain[at]]):
+            inside, at = vars(inside[chain[at]]), at + 1
+        if isinstance(inside[chain[at]], CODE):
+            self.name(space, chain)
+        else:
+            self.effect(f"{self.gather.guard.hold(inside)}[{chain[at]!r}]", inside[chain[at]], label)
+
     def effect(self, where: str, value: Any, label: str) -> None:
-        """A global that is only updated: no input, but a class of the user's says what an update does."""
+        """A value that is only updated: no input, but a class of the user's says what an update does."""
         if origin.users(type(value)):
             self.gather.guard.kind(where, value)
             self.gather.links.add((label, self.gather.refer(type(value))))
@@ -247,7 +258,3 @@ def filled(cell: CellType) -> bool:
     except ValueError:
         return False
     return True
-
-
-def not_code(cell: CellType) -> bool:
-    return filled(cell) and not isinstance(cell.cell_contents, FunctionType | type | ModuleType)

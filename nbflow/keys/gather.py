@@ -22,7 +22,7 @@ from nbflow.keys.nodes import join
 from nbflow.keys.short import short
 from nbflow.trace import Trait, Traits
 
-__all__ = ["DESCRIPTORS", "ROOT", "Gather", "constant", "task_function"]
+__all__ = ["CODE", "DESCRIPTORS", "ROOT", "Gather", "constant", "task_function"]
 
 ROOT = "the code"
 ATOMS = frozenset({NoneType, bool, int, float, complex, str, bytes, EllipsisType})

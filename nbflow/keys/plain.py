@@ -9,11 +9,12 @@ one layer of the tree at a time. Whether a tree is plain depends on the value al
 import marshal
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from nbflow.keys.bulk import bulk
 
-__all__ = ["ATOMS", "LARGE", "dump", "pack"]
+__all__ = ["ATOMS", "LARGE", "dump", "has_large", "pack"]
 
 ATOMS: frozenset[type] = frozenset({type(None), bool, int, float, str, bytes})
 LARGE = 1 << 16
@@ -21,6 +22,7 @@ LARGE = 1 << 16
 
 _TREES: frozenset[type] = frozenset({list, tuple, dict})
 _PLAIN = ATOMS | _TREES
+_DICTS, _FLOATS = {dict}, {float}
 _MEMBERS = 100_000  # of one tree, sharing expanded: a tower of [x, x] must not explode
 _LAYERS = 12  # every member is looked at once for each container above it, up to this many
 
@@ -34,8 +36,12 @@ def dump(members: Sequence[Any]) -> bytes | None:
     floats = False
     for _ in range(_LAYERS):
         kinds = {*map(type, layer)}
-        if not kinds <= _PLAIN or (bytes in kinds and _has_large(layer)):
+        if not kinds <= _PLAIN or (bytes in kinds and has_large(layer)):
             return None
+        if kinds == _FLOATS:
+            if (total := sum(layer)) != total:  # a NaN, or two infinities
+                return None
+            break
         floats = floats or float in kinds
         if kinds <= ATOMS:
             break
@@ -43,12 +49,7 @@ def dump(members: Sequence[Any]) -> bytes | None:
         left -= sum(map(len, trees))
         if left < 0:
             return None
-        below: list[Any] = []
-        for tree in trees:
-            below += tree
-            if type(tree) is dict:
-                below += tree.values()
-        layer = below
+        layer = _below(trees, kinds)
     else:
         return None
     try:
@@ -58,7 +59,21 @@ def dump(members: Sequence[Any]) -> bytes | None:
     return None if floats and _nan_like(blob) else blob
 
 
-def _has_large(layer: Sequence[Any]) -> bool:
+def _below(trees: Sequence[Any], kinds: set[type]) -> list[Any]:
+    if dict not in kinds:
+        return [*chain.from_iterable(trees)]
+    if kinds == _DICTS:
+        return [*chain.from_iterable(trees), *chain.from_iterable(map(dict.values, trees))]
+    layer: list[Any] = []
+    for tree in trees:
+        layer += tree
+        if type(tree) is dict:
+            layer += tree.values()
+    return layer
+
+
+def has_large(layer: Sequence[Any]) -> bool:
+    """Whether there are bytes that should not be copied."""
     return any(type(member) is bytes and len(member) > LARGE for member in layer)
 
 

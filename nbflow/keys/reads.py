@@ -34,7 +34,7 @@ class Reads(NamedTuple):
         imported: The same for names that its own imports bind: the import, then the attributes.
         imports: Modules that it imports, `import a.b` by its full name.
         mentions: Words in strings that something may look up: free names only if they are bound.
-        effects: Free names that are only updated.
+        effects: Free names that are only updated, each with the attributes that lead to what is updated.
         dynamic: Whether it may look up any global: by `globals()`, or by `eval` of text that is not written here.
         strings: Its string constants that could name a file.
     """
@@ -43,7 +43,7 @@ class Reads(NamedTuple):
     imported: tuple[tuple[Import, Chain], ...]
     imports: tuple[Import, ...]
     mentions: tuple[str, ...]
-    effects: tuple[str, ...]
+    effects: tuple[Chain, ...]
     dynamic: bool
     strings: tuple[str, ...]
 
@@ -54,14 +54,14 @@ def reads(root: ast.AST) -> Reads:
     args = getattr(root, "args", None)
     walk.skip.update(id(default) for default in (*args.defaults, *args.kw_defaults) if args) if args else None
     walk.run(root)
-    chains = tuple(sorted(walk.chains))
-    roots = {chain[0] for chain in chains} | walk.mentions
+    roots = {chain[0] for chain in walk.chains} | walk.mentions
+    read = {chain for chain in walk.effects if chain[0] in roots}
     return Reads(
-        chains,
+        tuple(sorted(walk.chains | read)),
         tuple(sorted(walk.imported, key=repr)),
         tuple(sorted(walk.imports, key=repr)),
-        tuple(sorted(walk.mentions - {chain[0] for chain in chains})),
-        tuple(sorted(walk.effects - roots)),
+        tuple(sorted(walk.mentions - {chain[0] for chain in walk.chains | read})),
+        tuple(sorted(walk.effects - read)),
         walk.dynamic,
         tuple(sorted(walk.strings)),
     )
@@ -78,7 +78,7 @@ class Walk:
         self.imported: set[tuple[Import, Chain]] = set()
         self.imports: set[Import] = set()
         self.mentions: set[str] = set()
-        self.effects: set[str] = set()
+        self.effects: set[Chain] = set()
         self.strings: set[str] = set()
         self.dynamic = False
 
@@ -94,18 +94,16 @@ class Walk:
         match node:
             case ast.Expr(value=ast.Constant()):
                 return
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=target, attr=attr)) as call) if attr in UPDATES:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(attr=attr)) as call) if attr in UPDATES:
                 self.todo += [*call.args, *call.keywords]
-                self.updated(target)
+                self.updated(call.func)
                 return
             case ast.AugAssign(target=ast.Name() as name):
-                self.effect(name)
+                self.updated(name)
                 self.todo.append(node.value)
                 return
             case (ast.Attribute() | ast.Subscript()) if not isinstance(node.ctx, ast.Load):
-                self.updated(node.value)
-                if isinstance(node, ast.Subscript):
-                    self.todo.append(node.slice)
+                self.updated(node)
                 return
             case ast.Attribute() | ast.Name():
                 self.chain(node)
@@ -157,16 +155,16 @@ class Walk:
             self.imported.add((scope.imports[node.id], attrs))
 
     def updated(self, node: Any) -> None:
-        """The object below an item or an attribute that is stored: what leads there is no read of its root."""
+        """What is stored to, or updated by a method: what leads there is no read of its root."""
+        attrs: Chain = ()
         while isinstance(node, ast.Attribute | ast.Subscript):
             if isinstance(node, ast.Subscript):
                 self.todo.append(node.slice)
+                attrs = ()
+            else:
+                attrs = (node.attr, *attrs)
             node = node.value
-        if isinstance(node, ast.Name):
-            self.effect(node)
-        else:
+        if not isinstance(node, ast.Name):
             self.todo.append(node)
-
-    def effect(self, node: ast.Name) -> None:
-        if self.names.owner(node, node.id) is None:
-            self.effects.add(node.id)
+        elif self.names.owner(node, node.id) is None:
+            self.effects.add((node.id, *attrs))

@@ -15,29 +15,25 @@ from typing import Any, Self
 
 from IPython import get_ipython
 
-from nbflow import events as e
-from nbflow.durations import spell
 from nbflow.engine import Hands, advance
 from nbflow.errors import UnfitError
+from nbflow.notebook.attempt import Attempt
 from nbflow.notebook.decide import Decision
-from nbflow.notebook.limits import Alarm, Cancelling, Expired, Limit
 from nbflow.notebook.replay import chosen, replay
+from nbflow.notebook.report import Report
 from nbflow.notebook.restore import Recording, put_into_effect
 from nbflow.notebook.stage import Stage
-from nbflow.notebook.status import Status, amount
-from nbflow.notebook.tee import Tee, fold
+from nbflow.notebook.status import Status
 from nbflow.notebook.transform import Cell, cell_of
 from nbflow.session import session
 from nbflow.step.commands import Call, Claim, Command, Err, Ok, Outcome, Sleep, Tell
-from nbflow.step.plan import Plan, reason
-from nbflow.timeouts import late
-from nbflow.work import Around, Work
-from nbflow.world import Sight, rng
+from nbflow.step.plan import Plan
+from nbflow.work import Work
+from nbflow.world import rng
 
 __all__ = ["Step", "plain", "start"]
 
 _BEAT = 0.1  # seconds
-_SPEND = {"network", "database"}
 
 
 def start(token: int) -> "Step":
@@ -59,6 +55,7 @@ class Step:
     """
 
     decision: Decision
+    report: Report
     work: Work
 
     def __init__(self, cell: Cell, shell: Any, frame: FrameType) -> None:
@@ -69,13 +66,7 @@ class Step:
         self.plan: Plan | None = None
         self.hands: Hands = {}
         self.stage: Stage | None = None
-        self.tee: Tee | None = None
-        self.around: Around | None = None
-        self.sight: Sight | None = None
-        self.limit = Limit()
-        self.values: list[Any] = []
-        self.attempt = 0
-        self.events: dict[type, Any] = {}
+        self.attempt: Attempt | None = None
         self.beating: asyncio.TimerHandle | None = None
 
     # The loop in the cell
@@ -88,8 +79,7 @@ class Step:
     def __next__(self) -> Self:
         self._guard(self._proceed)
         while self.broken is None and isinstance(self.state, (Claim, Sleep)):
-            wait: Callable[[Any], object] = self.work.sleep if isinstance(self.state, Sleep) else self._claim
-            self._guard(wait, self.state)
+            self._guard(self._wait, self.state)
             self._guard(self._advance)
         if self._over():
             raise StopIteration
@@ -106,12 +96,13 @@ class Step:
             self._guard(self._advance)
         if self._over():
             raise StopAsyncIteration
-        if not self.beating:
+        if self.beating is None:
             self._beat()
         return self
 
     def __enter__(self) -> None:
-        self.limit.start()
+        assert self.attempt is not None
+        self.attempt.start()
 
     def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> bool:
         try:
@@ -122,11 +113,7 @@ class Step:
 
     def keep(self, value: Any) -> Any:
         """The value of an expression, on its way to the display hook."""
-        result = self.shell.displayhook.exec_result
-        if result is not None and result.info.silent:
-            return None
-        self.values.append(value)
-        return value
+        return value if self.attempt is None else self.attempt.keep(value)
 
     def touch(self, *names: str) -> None:
         """Before a read of names that may or may not have been bound by now."""
@@ -140,15 +127,15 @@ class Step:
 
     def leave(self, outcome: BaseException | None = None) -> BaseException | None:
         """Let go of everything; gives back what it is given."""
-        if self.beating:
+        if self.beating is not None:
             self.beating.cancel()
-        self._close()
+        if self.attempt is not None:
+            self.attempt.close()
         if self.hands:
             self.work.close()
         self.namespace.pop(self.cell.step, None)
         del self.frame
-        self.stage = self.sight = None
-        self.values = []
+        self.stage = self.attempt = None
         return outcome
 
     # Between attempts
@@ -174,9 +161,9 @@ class Step:
 
     def _over(self) -> bool:
         """Prepare the next attempt; true if there is none."""
-        if self.broken is None and isinstance(self.state, Call):
+        if isinstance(self.state, Call):
             self._guard(self._prepare, self.state)
-        if self.broken is None and isinstance(self.state, Ok):
+        elif self.broken is None:
             self.leave()
             return True
         return False
@@ -184,9 +171,26 @@ class Step:
     def _proceed(self) -> None:
         if self.state is None:
             self._begin()
-        elif isinstance(self.state, Call):  # the attempt worked
-            assert self.sight is not None
-            self._advance(Ok(None, self.sight.touched))
+        elif isinstance(self.state, Call) and self.attempt is not None:  # the attempt worked
+            self._advance(Ok(None, self.attempt.sight.touched))
+
+    def _begin(self) -> None:
+        decision = self.decision = Decision(self.cell, self.shell, self.frame.f_code.co_filename)
+        status = Status(self.shell, decision.label)
+        self.state = Ok(None)
+        if decision.options.explain:
+            decision.explain(status)
+            return
+        if decision.slot is not None:
+            decision.slot.record = self._record
+        self.plan = decision.look()
+        self.report = Report(status, decision)
+        if decision.recording is not None:
+            self._restore(decision.recording)
+            return
+        self.work = Work(decision.number, _nothing, decision.slot, session.clock, session.bus)
+        self.hands = {**self.work.hands(Call, Claim, Sleep), Tell: self.report.tell}
+        self._advance()
 
     def _advance(self, answer: Any = None) -> None:
         assert self.plan is not None
@@ -196,77 +200,40 @@ class Step:
         if isinstance(self.state.value, Recording):  # another kernel stored it while this one waited
             self._restore(self.state.value)
         else:
-            self._finished()
+            assert self.attempt is not None
+            self.report.finished(self.report.marks(self.attempt.sight.touched))
 
-    def _begin(self) -> None:
-        decision = self.decision = Decision(self.cell, self.shell, self.frame.f_code.co_filename)
-        if decision.slot is not None:
-            decision.slot.record = self.record
-        self.options, self.status = decision.options, Status(self.shell, decision.label)
-        self.work = Work(decision.number, _nothing, decision.slot, session.clock, session.bus)
-        self.hands = {**self.work.hands(Call, Claim, Sleep), Tell: self._told}
-        if self.options.explain:
-            decision.explain(self.status)
-            self.state = Ok(None)
-            return
-        self.plan = decision.look()
-        if self.plan is not None:
-            self._advance()
-        elif decision.recording is not None:
-            self.events[e.Hit] = decision.verdict
-            self._restore(decision.recording)
-            self.state = Ok(None)
+    def _wait(self, command: Claim | Sleep) -> None:
+        if isinstance(command, Sleep):
+            self.work.sleep(command)
+        elif self.decision.slot is not None:
+            self.decision.slot.claim(command)
 
     def _prepare(self, call: Call) -> None:
-        self.attempt = call.attempt
-        if self.attempt == 1:
-            decision = self.decision
-            keep = decision.policy.attempts > 1 or self.options.rollback
+        decision = self.decision
+        if self.stage is None:
+            keep = decision.policy.attempts > 1 or decision.options.rollback
             self.stage = Stage(self.cell, self.namespace, decision.inputs, decision.digests, keep=keep)
-            self.status.tell("▸", "running", decision.why_missed, passing=True)
         else:
             self.shell.display_pub.clear_output(wait=True)
-            self.status.cleared()
-            self.status.tell("↻", f"attempt {self.attempt} of {self.decision.policy.attempts}", passing=True)
-        self.values = []
-        if call.timeout is not None:
-            self.limit = Cancelling(call.timeout) if self.cell.awaits else Alarm(call.timeout, self.frame)
-        self.tee = Tee(self.shell).__enter__()
-        self.around = Around(self.work)
-        self.sight = self.around.__enter__()
-        self.sight.mention(self.decision.mentions())
-
-    def _claim(self, command: Claim) -> None:
-        assert self.decision.slot is not None
-        self.decision.slot.claim(command)
-
-    def _close(self) -> None:
-        if self.around is not None:
-            self.around.__exit__(None, None, None)
-            self.around = None
-        if self.tee is not None:
-            self.tee.__exit__()
+        self.report.begins(call.attempt)
+        mentions = decision.mentions()
+        self.attempt = Attempt(call, self.shell, self.work, None if self.cell.awaits else self.frame)
+        self.attempt.sight.mention(mentions)
 
     # After an attempt
 
     def _attempted(self, error: BaseException | None, trace: TracebackType | None) -> bool:
         """Whether the error of an attempt is held back, because there is another one or it is not the right one."""
-        with suppress(Expired):
-            self.limit.stop()
-        with suppress(Expired):
-            self.limit.stop()
-        self.around, around = None, self.around
-        assert around is not None
-        around.__exit__(None, None, None)
-        timed_out = self.limit.rang and (error is None or isinstance(error, (Expired, asyncio.CancelledError)))
-        if timed_out:
-            assert isinstance(self.state, Call)
-            assert self.state.timeout is not None
-            error = late(self.state.timeout).with_traceback(_users(trace))
+        attempt = self.attempt
+        assert attempt is not None
+        attempt.stop()
+        late = attempt.timed_out(error, trace)
+        error = late or error
         if error is None:
-            self._flush()
+            attempt.flush()
             return False
-        self._close()
+        attempt.close()
         if isinstance(error, Exception):
             assert self.plan is not None
             self.state = advance(self.plan, self.hands, Err(error))
@@ -276,17 +243,11 @@ class Step:
         if isinstance(self.state, Sleep) and self._put_back(error):
             return True
         self._failed(error)
-        if timed_out:
-            self.broken = error
+        if late is not None:
+            self.broken = late
         else:
             self.leave()
-        return timed_out
-
-    def _flush(self) -> None:
-        """What IPython shows after a cell only is shown now, while it is recorded."""
-        if inline := sys.modules.get("matplotlib_inline.backend_inline"):
-            inline.flush_figures()
-        self._close()
+        return late is not None
 
     def _put_back(self, error: BaseException) -> bool:
         """Whether everything is as it was before the cell, so that there can be another attempt."""
@@ -301,93 +262,40 @@ class Step:
 
     def _failed(self, error: BaseException) -> None:
         more = ""
-        if self.options.rollback and self.stage is not None:
+        if self.decision.options.rollback and self.stage is not None:
             try:
                 self.stage.rollback()
                 more = "names and inputs put back"
             except UnfitError as refused:
                 more = f"not put back: {refused}"
-        attempts = f"{self.attempt} attempts" if self.attempt > 1 else ""
-        self.status.tell("✗", type(error).__name__, attempts, more, passing=True)
+        self.report.failed(error, more)
 
-    def _told(self, command: Tell) -> None:
-        event = command.event
-        self.events[type(event)] = event
-        session.bus.tell(event)
-        if isinstance(event, e.Waiting):
-            attempts = f"attempt {event.attempt + 1} of {self.decision.policy.attempts} in {spell(event.seconds)}"
-            self.status.tell("↻", attempts, event.error, passing=True)
-
-    def _finished(self) -> None:
-        ran: e.Completed = self.events[e.Completed]
-        unsaved = self.events.get(e.Unsaved)
-        why = self.decision.uncached or (unsaved.why if unsaved else "")
-        kept = f"not cached: {why}" if why else f"stored {amount(ran.size)}"
-        attempts = f"attempt {self.attempt} of {self.decision.policy.attempts}" if self.attempt > 1 else ""
-        marks = () if why else self._marks()
-        self.status.done(ran.cost, attempts, kept, self.decision.why_missed if not why else "", *marks)
-
-    def _marks(self) -> tuple[str, ...]:
-        """What to know of a result that is kept although it may go stale unseen."""
-        assert self.sight is not None
-        touched, marks = self.sight.touched, []
-        if self.decision.policy.max_age is None and (fresh := sorted(touched & _SPEND)):
-            marks.append(f"{', '.join(fresh)}: kept without --expires")
-        if "child process" in touched:
-            marks.append("child process: its files are unseen")
-        return tuple(marks)
-
-    def record(self) -> Recording:
-        """What the attempt left behind, for the store.
-
-        Raises:
-            UnfitError: It must not or cannot be kept.
-        """
+    def _record(self) -> Recording:
+        """What the attempt left behind, for the store."""
+        attempt = self.attempt
         assert self.stage is not None
-        assert self.sight is not None
-        assert self.tee is not None
-        if name := self.stage.unknowable():
-            raise UnfitError(f"{name} was read, and has no content that could be compared")
-        self._ask_store_if()
-        recording, around = self.stage.record(
-            self.options.out, self.sight.state, fold(self.tee.events), self.values, list(self._marks())
-        )
-        self.decision.surround(around, (*self.sight.facts(), *self.stage.facts()))
+        assert attempt is not None
+        decision, sight = self.decision, attempt.sight
+        decision.ask_store_if(attempt.values)
+        recording, around = self.stage.record(decision.options.out)
+        recording.random, recording.marks = sight.state, self.report.marks(sight.touched)
+        recording.events, recording.values = attempt.shown(), attempt.values
+        decision.surround(around, (*sight.facts(), *self.stage.facts()))
         return recording
-
-    def _ask_store_if(self) -> None:
-        condition = self.options.store_if
-        if condition is None:
-            return
-        names = {"result": self.values[-1] if self.values else None, **self.namespace}
-        try:
-            fit = bool(eval(condition, names))  # noqa: S307 - the user's own expression
-        except Exception as error:
-            raise UnfitError(f"--store-if {condition}: {reason(error)}") from None
-        if not fit:
-            raise UnfitError(f"--store-if {condition} is false")
 
     def _restore(self, recording: Recording) -> None:
         put_into_effect(recording, self.namespace, self.decision.before)
         if recording.random:
             rng.restore(recording.random)
-        hit: e.Hit = self.events[e.Hit]
-        self.status.hit(hit.age, hit.saved, hit.size, *recording.marks)
-        ids = replay(self.shell, *chosen(self.options.output, recording.events, recording.values))
+        self.report.restored(recording.marks)
+        ids = replay(self.shell, *chosen(self.decision.options.output, recording.events, recording.values))
         for value in recording.names.values():
             if type(value).__name__ == "DisplayHandle" and type(value).__module__.startswith("IPython."):
                 value.display_id = ids.get(value.display_id, value.display_id)
 
     def _beat(self) -> None:
-        """ipykernel hears an interrupt of a waiting cell only when its loop wakes up: wake it."""
+        """An interrupt of a cell that waits is heard by ipykernel only when its loop wakes up: wake it."""
         self.beating = asyncio.get_running_loop().call_later(_BEAT, self._beat)
-
-
-def _users(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback without the frame of the alarm at its end."""
-    if trace is None or trace.tb_frame.f_globals.get("__name__", "").startswith("nbflow."):
-        return None
-    return TracebackType(_users(trace.tb_next), trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
 
 
 def _nothing() -> None:

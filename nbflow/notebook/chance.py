@@ -4,11 +4,10 @@ Seeded or not: an attempt that failed must not make the next one draw other numb
 this, so a generator that nobody seeded stays noise, as `nbflow.world.rng` has it.
 """
 
+import _random
 import random
 import sys
 from typing import Any
-
-import _random
 
 __all__ = ["rewind", "snapshot"]
 

@@ -165,6 +165,23 @@ class Decision:
         found = explained(self.slot, self.policy)
         status.tell("?", f"would {'hit' if found.hit else 'miss'}: {found.why}", *map(str, found.differences[1:]))
 
+    def ask_store_if(self, values: list[Any]) -> None:
+        """Ask the condition of `--store-if`, with the new names and `result`, the last value shown, in scope.
+
+        Raises:
+            UnfitError: It is false, or cannot be asked.
+        """
+        condition = self.options.store_if
+        if condition is None:
+            return
+        names = {"result": values[-1] if values else None, **self.namespace}
+        try:
+            fit = bool(eval(condition, names))  # noqa: S307 - the user's own expression
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+            raise UnfitError(f"--store-if {condition}: {reason(error)}") from None
+        if not fit:
+            raise UnfitError(f"--store-if {condition} is false")
+
     def surround(self, around: Surroundings, facts: tuple[Fact, ...]) -> None:
         """What the attempt showed: what need not be stored, and what it depended on."""
         self.pickles.around = around

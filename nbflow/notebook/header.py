@@ -68,9 +68,7 @@ class CellOptions:
     inputs: tuple[str, ...] = _flag(
         "--in", _parse_identifiers, "also count these names as inputs", default=(), metavar="A,B"
     )
-    ignore: tuple[str, ...] = _flag(
-        "--ignore", _parse_identifiers, "leave these inputs out", default=(), metavar="A,B"
-    )
+    ignore: tuple[str, ...] = _flag("--ignore", _parse_identifiers, "leave these inputs out", default=(), metavar="A,B")
     out: tuple[str, ...] | None = _flag("--out", _parse_identifiers, "keep only these names", metavar="X,Y")
     key: str | None = _flag(
         "--key", _parse_expression, "the value of EXPR stands for all inputs", metavar="EXPR", expression=True
@@ -81,12 +79,8 @@ class CellOptions:
     rollback: bool = _flag(
         "--rollback", None, "on final failure, put back what was there before", default=False, value=True
     )
-    output: str = _flag(
-        "--output", _parse_output, "what a hit shows: all, last or none", default="all", metavar="WHAT"
-    )
-    explain: bool = _flag(
-        "--explain", None, "say what would happen and why; run nothing", default=False, value=True
-    )
+    output: str = _flag("--output", _parse_output, "what a hit shows: all, last or none", default="all", metavar="WHAT")
+    explain: bool = _flag("--explain", None, "say what would happen and why; run nothing", default=False, value=True)
 
 
 @dataclass(frozen=True, slots=True)

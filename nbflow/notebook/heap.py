@@ -105,7 +105,7 @@ def sharing(roots: Mapping[str, Any]) -> list[tuple[Path, Path]]:
 
 def _reachable(roots: Mapping[str, Any], shared: list[tuple[Path, Path]]) -> Iterator[tuple[Path, Any, Form]]:
     seen: dict[int, tuple[Path, Any]] = {}
-    todo: list[tuple[Path, Any]] = [((name,), value) for name, value in reversed(roots.items())]
+    todo: list[tuple[Path, Any]] = [((name,), value) for name, value in reversed([*roots.items()])]
     while todo:
         path, obj = todo.pop()
         how = form(obj)

@@ -108,7 +108,7 @@ def strings_of(body: list[ast.stmt], inputs: Iterable[str], namespace: Mapping[s
 def _evaluated(expression: str, namespace: dict[str, Any]) -> Any:
     try:
         return eval(expression, {**namespace})  # noqa: S307 - the user's own expression, in the user's kernel
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         raise UnkeyableError(f"--key {expression}: {type(error).__name__}: {error}") from None
 
 

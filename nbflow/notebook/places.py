@@ -48,8 +48,9 @@ def definitions(body: list[ast.stmt], bound: Mapping[str, Any]) -> dict[str, ast
         match statement:
             case ast.ClassDef(name=name):
                 made = True
-            case ast.FunctionDef(name=name, decorator_list=wrappers) | ast.AsyncFunctionDef(
-                name=name, decorator_list=wrappers
+            case (
+                ast.FunctionDef(name=name, decorator_list=wrappers)
+                | ast.AsyncFunctionDef(name=name, decorator_list=wrappers)
             ):
                 made = bool(wrappers)
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call()):

@@ -44,9 +44,9 @@ class Recording:
     names: dict[str, Any]
     deleted: list[str]
     changed: list[tuple[Path, Any]]
-    random: Any
-    events: list[Event]
-    values: list[Any]
+    random: Any = None
+    events: list[Event] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
     classes: dict[str, tuple[dict[str, Any], list[str]]] = field(default_factory=dict)
     marks: list[str] = field(default_factory=list)
 

@@ -13,7 +13,6 @@ from nbflow.notebook.heap import Heap, sharing
 from nbflow.notebook.inputs import IPYTHONS, cautious
 from nbflow.notebook.places import definitions, places
 from nbflow.notebook.restore import Recording, remember, undisturbed
-from nbflow.notebook.tee import Event
 from nbflow.notebook.transform import Cell
 from nbflow.trace import Fact
 
@@ -95,18 +94,15 @@ class Stage:
             found.append(Fact("sharing", "what the inputs share", shared_digest(self.roots, self.inputs)))
         return tuple(found)
 
-    def unknowable(self) -> str:
-        """A name that was read and has no content, or `""`."""
-        return next((n for n in sorted(self.touched - self.inputs) if not isinstance(self.doubtful.get(n), bytes)), "")
-
-    def record(
-        self, out: tuple[str, ...] | None, random: Any, events: list[Event], values: list[Any], marks: list[str]
-    ) -> tuple[Recording, Surroundings]:
-        """What the attempt left behind, and what of it need not be stored.
+    def record(self, out: tuple[str, ...] | None) -> tuple[Recording, Surroundings]:
+        """What the attempt left behind in the namespace, and what of it need not be stored.
 
         Raises:
-            UnfitError: It changed something that could not be changed again on a hit.
+            UnfitError: It read or changed something that a hit could not compare or change again.
         """
+        for name in sorted(self.touched - self.inputs):
+            if not isinstance(self.doubtful.get(name), bytes):
+                raise UnfitError(f"{name} was read, and has no content that could be compared")
         now = users_names(self.namespace)
         binds = self.cell.names.binds
         bound = {name: value for name, value in now.items() if name in binds or self._rebound(name, value)}
@@ -128,8 +124,7 @@ class Stage:
             frozenset(map(id, bound.values())),
             frozenset(statements),
         )
-        classes = self._changed_classes(statements)
-        return Recording(bound, deleted, changed, random, events, values, classes, marks), around
+        return Recording(bound, deleted, changed, classes=self._changed_classes(statements)), around
 
     def _read(self) -> frozenset[str]:
         """Names whose values the attempt may have changed or kept: whatever it did not read, it did not touch."""

@@ -44,9 +44,8 @@ class Policy:
 def policy_of(options: TaskOptions) -> Policy:
     """The policy that options spell out."""
     max_age = _limit(options.cache_expiration)
-    keep: Keep = "pure" if options.persist_result is None and max_age is None else "always"
     return Policy(
-        keep="never" if options.persist_result is False else keep,
+        keep=_keep(options),
         max_age=max_age,
         refresh=bool(options.refresh_cache),
         attempts=options.retries + 1,
@@ -57,6 +56,14 @@ def policy_of(options: TaskOptions) -> Policy:
         timeout=_limit(options.timeout_seconds),
         deadline=_limit(options.deadline_seconds),
     )
+
+
+def _keep(options: TaskOptions) -> Keep:
+    keeping = options.cache_policy
+    if options.persist_result is False or (options.cache_key_fn is None and keeping is not None and not keeping.keeps):
+        return "never"
+    asked = (options.persist_result, options.cache_expiration, options.cache_key_fn, keeping)
+    return "pure" if all(option is None for option in asked) else "always"
 
 
 def _limit(duration: Any) -> float | None:

@@ -41,6 +41,7 @@ class Output:
         """Show this here and now, whatever is shown elsewhere; `write` then replaces both."""
         self._context = copy_context()
         self._publish(data, update=False)
+        self.outlive()
 
     def outlive(self) -> None:
         """The cell has ended: later writes go with whichever cell runs then, since clients have stopped listening."""

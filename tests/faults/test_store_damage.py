@@ -19,7 +19,7 @@ VALUES = {
     "0" * 32: {"small": 1, "text": "x" * 50},
     "1" * 32: [np.arange(800.0), "buffers in the row"],
     "2" * 32: np.arange(20_000.0),
-    "3" * 32: ["in the stream of a container " * 3 + str(n) for n in range(1500)],
+    "3" * 32: [f"in the stream of a container {n}" * 300 for n in range(12)],
     "4" * 32: (np.arange(30_000), np.arange(9_000.0), "both"),
     "5" * 32: "with facts",
 }

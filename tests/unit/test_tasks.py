@@ -35,7 +35,7 @@ from nbflow import (
 )
 from nbflow import events as e
 from nbflow.tasks import Task
-from tests.fakes import FakeClock, kinds
+from tests.fakes import kinds
 
 PATIENCE = 30
 
@@ -1378,7 +1378,7 @@ class TestSingleFlight:
             start_job(pool, number, future, lambda: which.enter((1,), {}, number))
             return future
 
-        asked = threading.Event()
+        fresh.clock.auto, asked = False, threading.Event()
         one = start(flaky, 1001)
         fresh.clock.wait_parked(1)
         other = start(needs, 1002)
@@ -1546,8 +1546,8 @@ class TestSubmit:
 
     def test_one_hundred_flaky_items(self, fresh):
         """Items that wait for their retry would block all workers."""
-        fresh.session.clock = clock = FakeClock()
-        lock = threading.Lock()
+        clock, lock = fresh.clock, threading.Lock()
+        clock.auto = False
 
         @task(retries=1, retry_delay_seconds=0.2)
         def flaky(x):

@@ -131,6 +131,9 @@ ROWS = [
     ("effect: a counter", SAME, "n = 0\ndef f(x):\n    global n\n    n += 1\n    return x", "n = 5\ndef f(x):\n    global n\n    n += 1\n    return x"),
     ("effect: an item", SAME, "n = {}\ndef f(x):\n    n[x] = 1\n    n['k'] += 1", "n = {1: 2}\ndef f(x):\n    n[x] = 1\n    n['k'] += 1"),
     ("effect that is read", DIFFER, "n = [0]\ndef f(x):\n    n.append(x)\n    return len(n)", "n = [0, 1]\ndef f(x):\n    n.append(x)\n    return len(n)"),
+    ("effect through a user's class", DIFFER, *[f"class T:\n    def add(self, x): x.append({n})\nt = T()\ndef f(x):\n    t.add(x)\n    return x" for n in (1, 2)]),
+    ("effect through a class, its state", SAME, *[f"class T:\n    def add(self, x): self.n = x\nt = T(); t.n = {n}\ndef f(x):\n    t.add(x)\n    return x" for n in (1, 2)]),
+    ("effect in a closure", SAME, *[f"def m(n):\n    def i(x):\n        n.append(x)\n        return x\n    return i\nf = m({n})" for n in ([], [1])]),
     ("effect used as a value", DIFFER, "n = [0]\ndef f(x): return n.pop()", "n = [0, 1]\ndef f(x): return n.pop()"),
     # names in strings
     ("a global that a query names", DIFFER, "limit = 1\ndef f(x): return x.query('p > @limit')", "limit = 2\ndef f(x): return x.query('p > @limit')"),
@@ -299,6 +302,16 @@ def test_local_module_by_the_symbols_reached(module, use):
     assert keys[0] == keys[2]
     if "name" not in use:  # any symbol may be looked up
         assert keys[0] == keys[3]
+
+
+def test_function_of_a_module_called_for_its_effect(module):
+    """`tools.update(rows)` changes rows by the module's code: an edit of that would go unnoticed."""
+    keys = []
+    for n in (1, 2, 1):
+        module(f"total = []\ndef update(x): x.append({n})\n", "tools")
+        keys.append(key("import tools\ndef f(x):\n    tools.update(x)\n    tools.total.append(1)\n    tools.total[0] = 3\n    return x"))
+        sys.modules["tools"].total.append(n)
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_submodule_of_a_package(module):

@@ -1,0 +1,129 @@
+"""What the calls of one function are keyed by: its code with all that it reaches, and its arguments.
+
+An identity never changes. When something that the function reaches was bound anew, its task makes another.
+"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from secrets import token_bytes
+from typing import Any, NamedTuple, cast
+
+from nbflow.cache_policies import DEFAULT, CachePolicy
+from nbflow.errors import ConfigurationError
+from nbflow.keys.binder import binder
+from nbflow.keys.encode import canonical
+from nbflow.keys.reach import reach
+from nbflow.keys.traits import trait
+from nbflow.options import TaskOptions
+from nbflow.trace import Traits
+
+__all__ = ["Identity", "TaskContext", "policy_in"]
+
+_SCHEMA = b"nbflow-1"
+_GONE = (KeyError, ValueError, AttributeError)
+
+
+class TaskContext(NamedTuple):
+    """What a `cache_key_fn` is called with first: the task, and its parameters by name."""
+
+    task: Any
+    parameters: dict[str, Any]
+
+
+def policy_in(options: TaskOptions) -> CachePolicy:
+    """Which parts of a call make its key, as options say. A key function stands for itself alone."""
+    if options.cache_key_fn is not None:
+        return CachePolicy(functions=(options.cache_key_fn,))
+    return DEFAULT if options.cache_policy is None else options.cache_policy
+
+
+class Identity:
+    """The keys of one function's calls.
+
+    Args:
+        owner: The task, for its key functions.
+        fn: Its function.
+        options: Its options.
+
+    Attributes:
+        parameters: Those that count, in the order of the signature.
+    """
+
+    def __init__(self, owner: Any, fn: Callable[..., Any], options: TaskOptions) -> None:
+        policy, excluded = policy_in(options), cast("frozenset[str]", options.ignore)
+        self._owner, self._functions = owner, policy.functions
+        self._bind = binder(fn)
+        self._names: tuple[str, ...] = self._bind.names
+        excluded = excluded | policy.excluded if "inputs" in policy.parts else frozenset(self._names)
+        self._counting = [i for i, name in enumerate(self._names) if name not in excluded]
+        self.parameters = tuple(self._names[i] for i in self._counting)
+        self._all = len(self._counting) == len(self._names)
+        reached = reach(fn)
+        self._unchanged = reached.unchanged
+        source = "source" in policy.parts
+        self._live = reached.live if source else None
+        self._labels = (*reached.live_names, *self.parameters) if self._live else self.parameters
+        self._traits = reached.traits if source else {}
+        self._version = options.version
+        name = f"{getattr(fn, '__qualname__', type(fn).__qualname__)}".encode()
+        base = canonical((name, reached.code if source else b"", options.version, sorted(policy.parts)))
+        self._base = blake2b(_SCHEMA + base, digest_size=16)
+        self._everchanging = "run" in policy.parts
+
+    def holds(self) -> bool:
+        """Whether nothing that the function reaches was bound anew: about a microsecond."""
+        try:
+            return self._unchanged()
+        except _GONE:
+            return False
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """The value of each parameter, as a call would bind them.
+
+        Raises:
+            TypeError: They do not fit; the message is Python's own.
+        """
+        return self._bind(*args, **kwargs)
+
+    def inputs(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Those of the bound values that count."""
+        return values if self._all else tuple([values[i] for i in self._counting])
+
+    def key(self, values: tuple[Any, ...]) -> str | None:
+        """Hex key of a call with these bound values; None where a key function wants it not kept.
+
+        Raises:
+            UnkeyableError: An input, or a global that the function reads, has no content.
+        """
+        digest, live = self._base.copy(), self._live
+        inputs = values if self._all else self.inputs(values)
+        digest.update(canonical(inputs if live is None else live() + inputs, self._labels))
+        if self._functions:
+            made = self._made(values)
+            if any(each is None for each in made):
+                return None
+            digest.update(canonical(made))
+        if self._everchanging:  # outside a flow, each run is its own
+            digest.update(token_bytes(16))
+        return digest.hexdigest()
+
+    def _made(self, values: tuple[Any, ...]) -> tuple[str | None, ...]:
+        context = TaskContext(self._owner, dict(zip(self._names, values, strict=True)))
+        made = tuple(function(context, context.parameters) for function in self._functions)
+        for function, key in zip(self._functions, made, strict=True):
+            if key is not None and not isinstance(key, str):
+                raise ConfigurationError(f"cache_key_fn={function!r} returned {key!r}: give text, or None for no key")
+        return made
+
+    def traits(self, values: tuple[Any, ...]) -> Traits:
+        """What the key is made of, part by part: `explain` compares it with other entries."""
+        live, inputs = self._live, self.inputs(values)
+        named = [(name, f"input {name}", value) for name, value in zip(self.parameters, inputs, strict=True)]
+        if live is not None:
+            labels = self._labels[: len(self._labels) - len(self.parameters)]
+            named += [(label, label, value) for label, value in zip(labels, live(), strict=True)]
+        if self._version is not None:
+            named.append(("version", "version", self._version))
+        if self._functions:
+            named.append(("the key", "the key", self._made(values)))
+        return self._traits | {label: trait(value, name) for name, label, value in named}

@@ -1,0 +1,91 @@
+"""One turn of a cell's loop: what is recorded and watched while the user's statements run, and the time they have."""
+
+import asyncio
+import sys
+from types import FrameType, TracebackType
+from typing import Any
+
+from nbflow.errors import StepTimeout
+from nbflow.notebook.limits import Alarm, Cancelling, Expired, Limit
+from nbflow.notebook.tee import Event, Tee, fold
+from nbflow.step.commands import Call
+from nbflow.timeouts import late
+from nbflow.work import Around, Work
+
+__all__ = ["Attempt"]
+
+
+class Attempt:
+    """One attempt, from before the user's first statement to what it left behind.
+
+    Args:
+        call: Which attempt, and how long it may take.
+        shell: Where it shows things.
+        work: The step that it belongs to.
+        frame: The cell's own frame, or None where the cell awaits.
+    """
+
+    def __init__(self, call: Call, shell: Any, work: Work, frame: FrameType | None) -> None:
+        self.number, self.timeout = call
+        self.shell = shell
+        self.values: list[Any] = []
+        self._limit = Limit()
+        if self.timeout is not None:
+            self._limit = Cancelling(self.timeout) if frame is None else Alarm(self.timeout, frame)
+        self._tee = Tee(shell)
+        self._around: Around | None = Around(work)
+        self.sight = self._around.__enter__()
+        self._tee.__enter__()
+
+    def start(self) -> None:
+        """The clock runs."""
+        self._limit.start()
+
+    def stop(self) -> None:
+        """The clock stands still; the world is no longer watched."""
+        for _ in range(2):  # an alarm may ring here for the last time
+            try:
+                self._limit.stop()
+            except Expired:
+                continue
+            break
+        around, self._around = self._around, None
+        if around is not None:
+            around.__exit__(None, None, None)
+
+    def timed_out(self, error: BaseException | None, trace: TracebackType | None) -> StepTimeout | None:
+        """The error of an attempt that ran too long, whatever became of it; None if it did not."""
+        if not self._limit.rang or not (error is None or isinstance(error, (Expired, asyncio.CancelledError))):
+            return None
+        assert self.timeout is not None
+        return late(self.timeout).with_traceback(_users(trace))
+
+    def flush(self) -> None:
+        """What IPython shows only after a cell is shown now, while it is recorded."""
+        if inline := sys.modules.get("matplotlib_inline.backend_inline"):
+            inline.flush_figures()
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is recorded any more; again changes nothing."""
+        self.stop()
+        self._tee.__exit__()
+
+    def keep(self, value: Any) -> Any:
+        """The value of an expression, on its way to the display hook."""
+        result = self.shell.displayhook.exec_result
+        if result is not None and result.info.silent:
+            return None
+        self.values.append(value)
+        return value
+
+    def shown(self) -> list[Event]:
+        """What is left to see of it."""
+        return fold(self._tee.events)
+
+
+def _users(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without the frame of the alarm at its end."""
+    if trace is None or trace.tb_frame.f_globals.get("__name__", "").startswith("nbflow."):
+        return None
+    return TracebackType(_users(trace.tb_next), trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
