@@ -28,7 +28,7 @@ def __getattr__(name: str) -> Any:
     """Find a public name, and `__all__`, when it is first used: `import nbflow` itself costs next to nothing."""
     if name.startswith("__") and name != "__all__":
         raise AttributeError(f"module 'nbflow' has no attribute {name!r}")
-    if PathFinder.find_spec(f"nbflow.{name}", __path__):  # a module of ours is imported without all the others
+    if PathFinder.find_spec(f"nbflow.{name}", __path__):  # noqa: F405 - the import system sets it; one module of ours does not need all the others
         raise AttributeError(f"module 'nbflow.{name}' is not imported yet")
     api = import_module("nbflow.api")
     if name != "__all__" and name not in api.__all__:

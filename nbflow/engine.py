@@ -69,7 +69,7 @@ async def arun(plan: Plan, hands: Hands, awaited: Mapping[type, Callable[[Any], 
 
 def value_of(outcome: Outcome) -> Any:
     """The value, or the step's own error with its own traceback."""
-    if type(outcome) is Err:
+    if isinstance(outcome, Err):
         try:
             raise outcome.error
         finally:

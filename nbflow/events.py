@@ -5,12 +5,10 @@ compare as plain tuples do, so ask for an event's kind with `type`, never with `
 unique in the process; `at` is wall-clock seconds since the epoch.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 __all__ = [
     "Began",
-    "Bus",
     "Cancelled",
     "Completed",
     "Crashed",
@@ -171,33 +169,3 @@ Event = (
     | NotReady
     | Logged
 )
-Sink = Callable[[Event], object]
-
-
-class Bus:
-    """Hands each event to every sink, in the thread where it happened.
-
-    A sink that raises is dropped with one warning: a panel can never break a step.
-    """
-
-    def __init__(self, *sinks: Sink, warn: Callable[[str], object] = print) -> None:
-        self.sinks: tuple[Sink, ...] = sinks
-        self.warn = warn
-
-    def tell(self, event: Event) -> None:
-        """Hand on one event."""
-        for sink in self.sinks:
-            try:
-                sink(event)
-            except Exception as error:  # noqa: BLE001 - whatever a sink does, the step goes on
-                self.leave(sink)
-                self.warn(f"nbflow: {sink!r} no longer hears of steps, it raised {error!r}")
-
-    def join(self, sink: Sink) -> None:
-        """Let a sink hear all events from now on; a second time changes nothing."""
-        if sink not in self.sinks:
-            self.sinks = (*self.sinks, sink)
-
-    def leave(self, sink: Sink) -> None:
-        """Tell a sink nothing any more."""
-        self.sinks = tuple(other for other in self.sinks if other != sink)

@@ -38,7 +38,7 @@ def explained(slot: Slot, policy: Policy) -> Explanation:
     """Look a slot's key up, and compare what it is made of with the nearest entry of the same task."""
     seen = slot.seen()
     verdict = judge(0, seen, slot.clock.time(), policy)
-    if type(verdict) is Hit:
+    if isinstance(verdict, Hit):
         why = f"cached {ago(verdict.age)}, saves {spell(verdict.saved)}"
         return Explanation(slot.task, hit=True, why=why, differences=())
     why, differences = cause(slot.store, slot.task, verdict.why, slot.traits)

@@ -23,7 +23,7 @@ from nbflow.step.plan import Plan
 from nbflow.task_runners import ThreadPoolTaskRunner
 from nbflow.work import Work
 
-__all__ = ["join", "settle", "start_async", "start_job", "when_done"]
+__all__ = ["begun", "join", "keep", "settle", "start_async", "start_job", "when_done"]
 
 _open: set[Future[Any]] = set()
 
@@ -93,9 +93,10 @@ class _Job:
                 case _:
                     return self._park()
 
-    def _park(self) -> None:
+    def _park(self) -> Outcome | None:
         """Go on when the key may be free."""
         self._slot().when_free(lambda: self._later(self._claim))
+        return None
 
     def _claim(self) -> Outcome | None:
         return self._go() if self._slot().try_claim() else self._park()
@@ -197,6 +198,7 @@ def _join_at_exit() -> None:
 
 
 def join() -> None:
-    """Wait for all submitted steps."""
-    for each in list(_open):
-        each.wait()
+    """Wait for all submitted steps, and for those that wait for them."""
+    while _open:
+        for each in list(_open):
+            each.wait()

@@ -148,7 +148,7 @@ class TaskOptions:
         object.__setattr__(self, "ignore", frozenset(self.ignore))
 
     def _check_delay(self) -> None:
-        delay = self.retry_delay_seconds
+        delay: Any = self.retry_delay_seconds
         if callable(delay):
             return
         for each in delay if isinstance(delay, (list, tuple)) else [delay]:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nbflow.bus import Bus
 from nbflow.clock import Clock
 from nbflow.errors import ConfigurationError, StoreError
-from nbflow.events import Bus, Event
+from nbflow.events import Event
 from nbflow.logs import warn
 from nbflow.store import Store, open_store
+from nbflow.world import exclude
 
 __all__ = ["Session", "Settings", "configure", "session"]
 
@@ -76,6 +78,7 @@ class Session:
         if self._store is None:
             place = self.settings.store
             self._store = place if isinstance(place, Store) else open_store(place)
+            exclude(self._store.folder)  # or our own files would look like effects of the steps that run
         return self._store
 
     def store_or_none(self) -> Store | None:

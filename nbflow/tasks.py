@@ -13,11 +13,11 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from nbflow.engine import arun, run, value_of
 from nbflow.errors import ConfigurationError, StoreError, UnfitError, UnkeyableError
-from nbflow.events import Began, Hit, NotReady, Queued
+from nbflow.events import Began, Failed, Hit, NotReady, Queued
 from nbflow.explanation import Explanation, explained
 from nbflow.futures import Future, FutureList, futures_in, resolve_futures_to_results
 from nbflow.identity import Identity
-from nbflow.jobs import settle, start_async, start_job, when_done
+from nbflow.jobs import begun, keep, settle, start_async, start_job, when_done
 from nbflow.keys.traits import trait
 from nbflow.logs import current_step, warn
 from nbflow.mapping import items
@@ -59,7 +59,7 @@ class Task(Generic[P, R]):
             fn = fn.__func__
         update_wrapper(self, fn)
         self.fn, self.options, self.policy = fn, options, policy_of(options)
-        self.name = options.name or getattr(fn, "__name__", type(fn).__name__)
+        self.name = options.name or str(getattr(fn, "__name__", type(fn).__name__))
         self.isasync = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004 - its kind is asked for
         self._self: tuple[Any, ...] = ()
         self._identity: Identity | None = None
@@ -81,6 +81,10 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         """`<Task fetch>`."""
         return f"<Task {self.name}>"
+
+    def __nbflow_digest__(self) -> object:
+        """As a value it is what its results depend on."""
+        return self.fn, self.options.version, self._self
 
     def __get__(self, instance: Any, owner: type | None = None) -> "Task[..., R]":
         """A method: its object is the first argument, and so part of the key."""
@@ -121,15 +125,21 @@ class Task(Generic[P, R]):
             step: The number of a step that was queued; 0 is a new one.
         """
         time, tell, policy = session.clock.time, session.bus.tell, self.policy
-        identity = self.identity
-        values = identity.bind(args, kwargs)
-        step = step or next_step()
-        tell(Began(step, time(), self.name, _brief(values), current_step.get()))
-        slot = self._slot(identity, values)
+        known, step = bool(step), step or next_step()
+        try:
+            identity = self.identity
+            values = identity.bind(args, kwargs)
+            tell(Began(step, time(), self.name, _brief(values), current_step.get()))
+            known = True
+            slot = self._slot(identity, values)
+        except Exception as error:
+            if known:  # a step that was told of ends for whoever shows it
+                tell(Failed(step, time(), reason(error), ""))
+            raise
         if slot is not None:
             seen = Seen("") if policy.refresh else slot.seen()
             verdict = judge(step, seen, time(), policy)
-            if type(verdict) is Hit:
+            if isinstance(verdict, Hit):
                 try:
                     value = slot.store.load(seen.entry)
                 except StoreError as error:
@@ -138,6 +148,7 @@ class Task(Generic[P, R]):
                     tell(verdict)
                     return Ok(value), None, None
             slot.traits = identity.traits(values)
+            assert isinstance(verdict, Missed)
             tell(verdict._replace(traits=slot.traits))
         body = partial(self.fn, *args, **kwargs)
         work = Work(step, body, slot, session.clock, session.bus, log_prints=self.options.log_prints)
@@ -164,27 +175,27 @@ class Task(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run, or restore. An `async def` task returns an awaitable."""
         if self._self or kwargs or not _ATOMS.issuperset(map(type, args)):
-            args, kwargs = resolve_futures_to_results((self._self + args, kwargs))  # type: ignore[assignment]
+            args, kwargs = resolve_futures_to_results((self._self + args, kwargs))
         if self.isasync:
             return cast("R", self._await(args, kwargs))
         outcome, steps, work = self.enter(args, kwargs)
-        if outcome is None:
-            assert steps is not None and work is not None
-            try:
-                outcome = run(steps, work.hands())
-            finally:
-                work.close()
-        return cast("R", value_of(outcome))
+        if outcome is not None:
+            return cast("R", value_of(outcome))
+        assert steps is not None and work is not None
+        try:
+            return cast("R", value_of(run(steps, work.hands())))  # no local holds it: see `run`
+        finally:
+            work.close()
 
     async def _await(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         outcome, steps, work = self.enter(args, kwargs)
-        if outcome is None:
-            assert steps is not None and work is not None
-            try:
-                outcome = await arun(steps, work.hands(*work.awaited()), work.awaited())
-            finally:
-                work.close()
-        return value_of(outcome)
+        if outcome is not None:
+            return value_of(outcome)
+        assert steps is not None and work is not None
+        try:
+            return value_of(await arun(steps, work.hands(*work.awaited()), work.awaited()))
+        finally:
+            work.close()
 
     def submit(self, *args: Any, **kwargs: Any) -> Future[R]:
         """Run on a worker; returns at once. Futures among the arguments are waited for, and passed as their values."""
@@ -193,6 +204,7 @@ class Task(Generic[P, R]):
         session.bus.tell(Queued(step, session.clock.time(), self.name, future.arguments, current_step.get()))
         upstream = futures_in((args, kwargs))
         if upstream:
+            keep(future)
             when_done(upstream, partial(self._start_after, step, future, args, kwargs))
         else:
             self._start(step, future, args, kwargs)
@@ -207,8 +219,9 @@ class Task(Generic[P, R]):
         try:
             args, kwargs = resolve_futures_to_results((args, kwargs))
         except Exception as error:  # noqa: BLE001 - an upstream failure is this step's outcome
-            session.bus.tell(NotReady(step, session.clock.time(), reason(error)))
-            settle(future, Err(error))
+            if begun(step, future):
+                session.bus.tell(NotReady(step, session.clock.time(), reason(error)))
+                settle(future, Err(error))
         else:
             self._start(step, future, args, kwargs)
 
@@ -285,7 +298,7 @@ class _Decorator(Protocol[Spelled]):
     """`@task` and `@task(...)`, whose keywords are the fields of `TaskOptions`."""
 
     @overload
-    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...  # type: ignore[overload-overlap]  # no option is positional
     @overload
     def __call__(self, *args: Spelled.args, **options: Spelled.kwargs) -> "_Wraps": ...
 

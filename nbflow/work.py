@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from nbflow import world
+from nbflow.bus import Bus
 from nbflow.clock import Clock
 from nbflow.engine import Hands
-from nbflow.events import Bus, Logged
+from nbflow.events import Logged
 from nbflow.logs import current_step, prints_to
 from nbflow.slot import Slot, running
 from nbflow.step import commands as c
@@ -151,4 +152,4 @@ def _own_frames(error: Exception) -> Exception:
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("nbflow."):
         trace = trace.tb_next
-    return error.with_traceback(trace) if trace is not None else error
+    return error.with_traceback(trace)

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from nbflow.bus import Bus
 from nbflow.clock import Clock
-from nbflow.events import Bus, Event
+from nbflow.events import Event
 from nbflow.step import commands as c
 
 __all__ = ["FakeClock", "FakeWorld", "kinds"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from nbflow.keys.bulk import Stream, bulk
 from nbflow.keys.encode import Encoder, Node, by_key, join, register, unnamed
-from nbflow.keys.objects import derived
+from nbflow.keys.objects import Made, derived
 
 __all__ = ["blocks", "raw"]
 
@@ -25,8 +25,7 @@ _LONG_BYTES = 10 if np.finfo(np.longdouble).nmant == 63 else _LONG.itemsize  # o
 def blocks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
     """Flat contiguous pieces of arrays of one shape, in C order, side by side."""
     items = max(1, _BLOCK // max(1, arrays[0].itemsize))
-    flags = ["external_loop", "buffered", "zerosize_ok"]
-    for views in np.nditer(arrays, flags=flags, order="C", buffersize=items):
+    for views in np.nditer(arrays, flags=["external_loop", "buffered", "zerosize_ok"], order="C", buffersize=items):
         yield tuple(map(np.ascontiguousarray, views if isinstance(views, tuple) else (views,)))
 
 
@@ -80,12 +79,12 @@ def _gaps(dtype: Any) -> bool:
     if dtype.subdtype is not None:
         return _gaps(dtype.subdtype[0])
     if dtype.names is None:
-        return bool(dtype.hasobject or (dtype.char in "gG" and _LONG_BYTES != _LONG.itemsize))
+        return bool(dtype.hasobject or (dtype.char in "gG" and _LONG.itemsize > _LONG_BYTES))
     parts = [dtype.fields[name][0] for name in dtype.names]
     return sum(part.itemsize for part in parts) != dtype.itemsize or any(map(_gaps, parts))
 
 
-def _content(array: Any) -> bytes | Node:
+def _content(array: Any) -> Made:
     dtype = array.dtype
     if dtype.names is not None:
         if _gaps(dtype):
@@ -101,7 +100,7 @@ def _pairs(array: Any) -> Any:
     return np.stack([array.real, array.imag], axis=-1)
 
 
-def _array(encoder: Encoder, value: Any) -> bytes | Node:
+def _array(encoder: Encoder, value: Any) -> Made:
     array = value.view(_BARE) if type(value) is not _BARE else value
     content = _content(array)
     description = _description(array.dtype)
@@ -132,11 +131,11 @@ def _masked(encoder: Encoder, value: Any) -> Node:
     return Node(join(b"masked", [encoder.kind(type(value))]), members, label=unnamed)
 
 
-def _scalar(encoder: Encoder, value: Any) -> bytes | Node:
+def _scalar(encoder: Encoder, value: Any) -> Made:
     dtype = value.dtype
-    made: bytes | Node
+    made: Made
     if _own(dtype) and not dtype.metadata and dtype.kind != "V" and not _gaps(dtype):
-        made = join(b"numpy scalar", [dtype.str.encode(), value.tobytes()])
+        made = ("numpy scalar", dtype.str, value.tobytes())
     else:
         made = Node(b"numpy scalar", (np.asarray(value),), label=unnamed)
     return made if type(value) is dtype.type else derived(encoder, value, np.generic, made)
@@ -148,7 +147,7 @@ def _dtype(_: Encoder, value: Any) -> Node:
 
 def _ufunc(encoder: Encoder, value: Any) -> bytes:
     for module in ("numpy", "scipy.special"):
-        if getattr(sys.modules.get(module), value.__name__, None) is value:
+        if getattr(sys.modules.get(module), str(value.__name__), None) is value:
             return join(b"ufunc", [module.encode(), value.__name__.encode()])
     raise encoder.refusal(value, "made of a function that cannot be seen")
 

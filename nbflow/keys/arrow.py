@@ -56,20 +56,22 @@ def _below(chunks: list[Any], kind: Any) -> list[Any]:
         return [_column_of(chunks, kind.value_type, lambda chunk: chunk.dictionary_decode())]
     if _is.is_run_end_encoded(kind):
         return [_column_of(chunks, kind.value_type, pc.run_end_decode)]
-    if _is.is_struct(kind):
-        parts = [chunk.flatten() for chunk in _present(chunks)]
-        return [column([part[n] for part in parts], kind.field(n).type) for n in range(kind.num_fields)]
-    if _is.is_map(kind):
-        entries = pa.list_(pa.struct([kind.key_field, kind.item_field]))
-        return _below([chunk.cast(entries) for chunk in _present(chunks)], entries)
+    return _nested(chunks, kind) if _is.is_nested(kind) else [_bytes(chunks, kind)]
+
+
+def _nested(chunks: list[Any], kind: Any) -> list[Any]:
     if _is.is_union(kind) or _is.is_list_view(kind) or _is.is_large_list_view(kind):
         return [[member for chunk in chunks for member in chunk.to_pylist()]]  # rare, and casts of views go wrong
-    if _is.is_nested(kind):
-        lists = [*_present(chunks)]
-        lengths = [pc.list_value_length(chunk) for chunk in lists]
-        sizes = column(lengths, lengths[0].type if lengths else pa.null())
-        return [sizes, column([chunk.flatten() for chunk in lists], kind.value_type)]
-    return [_bytes(chunks, kind)]
+    present = [*_present(chunks)]
+    if _is.is_struct(kind):
+        parts = [chunk.flatten() for chunk in present]
+        return [column([part[n] for part in parts], kind.field(n).type) for n in range(kind.num_fields)]
+    if _is.is_map(kind):
+        kind = pa.list_(pa.struct([kind.key_field, kind.item_field]))
+        present = [chunk.cast(kind) for chunk in present]
+    lengths = [pc.list_value_length(chunk) for chunk in present]
+    sizes = column(lengths, lengths[0].type if lengths else pa.null())
+    return [sizes, column([chunk.flatten() for chunk in present], kind.value_type)]
 
 
 def _column_of(chunks: list[Any], kind: Any, decode: Callable[[Any], Any]) -> Node:

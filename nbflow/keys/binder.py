@@ -20,7 +20,8 @@ class Binder(Protocol):
 
     names: tuple[str, ...]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> tuple[object, ...]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> tuple[object, ...]:
+        """Values of the parameters."""
 
 
 def binder(fn: Callable[..., Any]) -> Binder:

@@ -9,8 +9,8 @@ from itertools import chain
 from typing import Any
 
 from nbflow.keys.bulk import Stream, bulk
-from nbflow.keys.encode import Encoder, Node, by_attribute, by_key, join, register, unnamed
-from nbflow.keys.objects import attributes, derived, instance
+from nbflow.keys.encode import Encoder, Handler, Node, by_attribute, by_key, join, register, unnamed
+from nbflow.keys.objects import Made, attributes, derived, instance
 
 __all__ = ["mapping"]
 
@@ -23,26 +23,26 @@ def mapping(tag: bytes, items: Any) -> Node:
     return Node(tag, [*chain.from_iterable(items)], label=by_key)
 
 
-def _list(encoder: Encoder, value: list[Any]) -> bytes | Node:
+def _list(encoder: Encoder, value: list[Any]) -> Made:
     if type(value) is list:
         return Node(b"list", value[:])
     return derived(encoder, value, list, Node(b"list", [*list.__iter__(value)]))
 
 
-def _tuple(encoder: Encoder, value: tuple[Any, ...]) -> bytes | Node:
+def _tuple(encoder: Encoder, value: tuple[Any, ...]) -> Made:
     if type(value) is tuple:
         return Node(b"tuple", value)
     return derived(encoder, value, tuple, Node(b"tuple", [*tuple.__iter__(value)]))
 
 
-def _dict(encoder: Encoder, value: dict[Any, Any]) -> bytes | Node:
+def _dict(encoder: Encoder, value: dict[Any, Any]) -> Made:
     return derived(encoder, value, dict, mapping(b"dict", dict.items(value)))
 
 
-def _set(base: type[set[Any]] | type[frozenset[Any]]) -> Callable[[Encoder, Any], bytes | Node]:
+def _set(base: type[set[Any]] | type[frozenset[Any]]) -> Handler:
     tag = base.__name__.encode()
 
-    def encode(encoder: Encoder, value: Any) -> bytes | Node:
+    def encode(encoder: Encoder, value: Any) -> Made:
         members = [*base.__iter__(value)]
         if {*map(type, members)} in _SORTABLE:
             return derived(encoder, value, base, Node(tag + b" in order", sorted(members), label=unnamed))
@@ -51,17 +51,17 @@ def _set(base: type[set[Any]] | type[frozenset[Any]]) -> Callable[[Encoder, Any]
     return encode
 
 
-def _plain(base: type, exact: Callable[[Any], object]) -> Callable[[Encoder, Any], bytes | Node]:
+def _plain(base: type, exact: Callable[[Any], object]) -> Handler:
     """Atoms need no encoder, only what is derived from them does."""
     tag = base.__name__.encode()
 
-    def encode(encoder: Encoder, value: Any) -> bytes | Node:
+    def encode(encoder: Encoder, value: Any) -> Made:
         return derived(encoder, value, base, Node(tag, (exact(value),), label=unnamed))
 
     return encode
 
 
-def _str(encoder: Encoder, value: str) -> bytes | Node:
+def _str(encoder: Encoder, value: str) -> Made:
     text = str.__str__(value)
     stream = Stream()
     for at in range(0, len(text), _PART):
@@ -69,11 +69,11 @@ def _str(encoder: Encoder, value: str) -> bytes | Node:
     return derived(encoder, value, str, join(b"str", [stream.digest()]))
 
 
-def _bytes(encoder: Encoder, value: bytes) -> bytes | Node:
+def _bytes(encoder: Encoder, value: bytes) -> Made:
     return derived(encoder, value, bytes, join(b"bytes", [bulk(value)]))
 
 
-def _bytearray(encoder: Encoder, value: bytearray) -> bytes | Node:
+def _bytearray(encoder: Encoder, value: bytearray) -> Made:
     return derived(encoder, value, bytearray, join(b"bytearray", [bulk(value)]))
 
 
@@ -82,7 +82,7 @@ def _memoryview(_: Encoder, value: memoryview) -> bytes:
     return join(b"memoryview", [value.format.encode(), repr(value.shape).encode(), bulk(data)])
 
 
-def _complex(encoder: Encoder, value: complex) -> bytes | Node:
+def _complex(encoder: Encoder, value: complex) -> Made:
     return derived(encoder, value, complex, Node(b"complex", (value.real, value.imag), label=unnamed))
 
 
@@ -94,7 +94,7 @@ def _view(_: Encoder, value: Any) -> Node:
     return Node(type(value).__name__.encode(), [*value], label=unnamed)
 
 
-def _namespace(encoder: Encoder, value: types.SimpleNamespace) -> bytes | Node:
+def _namespace(encoder: Encoder, value: types.SimpleNamespace) -> Made:
     node = Node(b"namespace", attributes(value), label=by_attribute)
     return node if type(value) is types.SimpleNamespace else Node(encoder.kind(type(value)), [node], label=unnamed)
 
@@ -117,8 +117,8 @@ register(bytearray, _bytearray, subclasses=True)
 register(memoryview, _memoryview)
 register(range, _slice)
 register(slice, _slice)
-register(type(...), lambda _, value: join(b"constant", [repr(value).encode()]))
-register(type(NotImplemented), lambda _, value: join(b"constant", [repr(value).encode()]))
+register(type(...), lambda _, value: (repr(value),))
+register(type(NotImplemented), lambda _, value: (repr(value),))
 register(types.MappingProxyType, lambda _, value: mapping(b"mappingproxy", value.items()))
 register(type({}.keys()), _view)
 register(type({}.values()), _view)

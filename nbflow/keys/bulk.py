@@ -58,8 +58,8 @@ class Stream:
                 self._open = xxhash.xxh3_128()
                 self._room = _CHUNK
                 if view.nbytes >= _CHUNK:
-                    return self.update(view)
-        return None
+                    self.update(view)
+                    return
 
     def digest(self) -> bytes:
         """Digest of all pieces so far."""

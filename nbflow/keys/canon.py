@@ -12,26 +12,28 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from nbflow.keys.scopes import FUNCTIONS, Scope, Scopes, arguments, scopes
+from nbflow.keys.scopes import Scopes, scopes
 
 __all__ = ["READERS", "constant", "dump", "mentioned"]
 
-READERS = frozenset(
-    "query eval exec sql execute executemany executescript evaluate formula from_formula read_sql read_sql_query "
-    "run_line_magic run_cell_magic system getoutput sqldf pysqldf ols logit glm mixedlm".split()  # noqa: SIM905
-)
+READERS = frozenset({
+    "eval", "evaluate", "exec", "execute", "executemany", "executescript", "formula", "from_formula", "getoutput",
+    "glm", "logit", "mixedlm", "ols", "pysqldf", "query", "read_sql", "read_sql_query", "run_cell_magic",
+    "run_line_magic", "sql", "sqldf", "system",
+})  # fmt: skip
 """Names of functions that look names up in the strings they are given."""
 
-FRAMES = frozenset(
-    "locals vars eval exec dir _getframe currentframe f_locals getouterframes getinnerframes".split()  # noqa: SIM905
-)
+FRAMES = frozenset({
+    "_getframe", "currentframe", "dir", "eval", "exec", "f_locals", "getinnerframes", "getouterframes", "locals",
+    "vars",
+})  # fmt: skip
 """Names that show local variables by name: where one is used, local variables keep theirs."""
 
-BLIND = frozenset(
-    "task flow wraps lru_cache cache cached_property property setter getter deleter staticmethod classmethod final "
-    "override overload abstractmethod contextmanager asynccontextmanager njit jit vectorize dataclass total_ordering "
-    "unique".split()  # noqa: SIM905
-)
+BLIND = frozenset({
+    "abstractmethod", "asynccontextmanager", "cache", "cached_property", "classmethod", "contextmanager", "dataclass",
+    "deleter", "final", "flow", "getter", "jit", "lru_cache", "njit", "overload", "override", "property", "setter",
+    "staticmethod", "task", "total_ordering", "unique", "vectorize", "wraps",
+})  # fmt: skip
 """Decorators known to read neither annotations of functions nor docstrings."""
 
 words = re.compile(r"[^\W\d]\w*").findall
@@ -46,10 +48,10 @@ def dump(node: ast.AST | list[ast.stmt], *, docs: bool = False) -> bytes:
     They are the same on Python 3.11 and later, and the same for two sources exactly if these differ in nothing but
     what the head of this module names. `docs` keeps docstrings.
     """
-    return Dump(node, docs=docs).bytes()
+    return Dump(node, docs=docs).written()
 
 
-def constant(value: object) -> bytes:
+def constant(value: object) -> bytes:  # noqa: PLR0911 - one for each type
     """A constant of the language, tagged with its type and exact: `1`, `1.0`, `True`, `-0.0`, `0.0` all differ."""
     match value:
         case None | True | False | types.EllipsisType():
@@ -107,7 +109,7 @@ class Dump:
                 self.spelled |= mentioned(node)
                 self.rename &= not node.args or isinstance(node.args[0], ast.Constant)
 
-    def bytes(self) -> bytes:
+    def written(self) -> bytes:
         """Writes the tree, each node after its parent."""
         out: list[bytes] = []
         stack: list[Any] = [self.root]
@@ -129,8 +131,8 @@ class Dump:
     def node(self, node: Any) -> Iterator[object]:
         """What is written for one node: bytes, constants, lists, and nodes yet to be written."""
         match node:
-            case ast.Constant(value=value):
-                yield constant(value)
+            case ast.Constant(value=literal):
+                yield constant(literal)
             case ast.Name(id=name):
                 yield self.name(node, name)
             case ast.JoinedStr():
@@ -148,10 +150,9 @@ class Dump:
         """The fields that count, by name, without those that hold what a source without them would mean."""
         special = getattr(self, type(node).__name__, None)
         for field, value in [*special(node)] if special else plain(node):
+            counts: Any = value
             if isinstance(value, list) and isinstance(node, ast.stmt | ast.ExceptHandler):
                 counts = [part for part in value if not idle(part)]
-            else:
-                counts = value
             if counts is None or counts == [] or (field in ("simple", "is_async", "level") and counts == 0):
                 continue
             yield field, counts
@@ -172,7 +173,7 @@ class Dump:
         shown = not blind(node) or self.scopes.at[id(node)].reads_annotations
         yield "name", self.name(node, node.name)
         yield "decorator_list", node.decorator_list
-        yield "type_params", getattr(node, "type_params", [])
+        yield "type_params", getattr(node, "type_params", None)
         yield from self.parameters(node.args, shown=shown)
         yield "returns", node.returns if shown else None
         yield from self.body(node)
@@ -239,7 +240,7 @@ def plain(node: ast.AST) -> Iterator[tuple[str, Any]]:
 def joined(node: ast.JoinedStr) -> Iterator[object]:
     """An f-string as text and fields in turn. Versions differ in how they cut the text and nest the parts."""
     parts: list[Any] = []
-    waiting = [*reversed(node.values)]
+    waiting: list[Any] = [*reversed(node.values)]
     while waiting:
         part = waiting.pop()
         if isinstance(part, ast.JoinedStr):
@@ -247,10 +248,10 @@ def joined(node: ast.JoinedStr) -> Iterator[object]:
         elif not isinstance(part, ast.Constant):
             parts.append(part)
         elif parts and isinstance(parts[-1], str):
-            parts[-1] += part.value
+            parts[-1] += str(part.value)
         elif part.value:
             parts.append(part.value)
-    if not parts or isinstance(parts[0], str) and len(parts) == 1:
+    if not parts or (isinstance(parts[0], str) and len(parts) == 1):
         yield constant("".join(parts))
         return
     yield b"JoinedStr["
@@ -267,7 +268,7 @@ def joined(node: ast.JoinedStr) -> Iterator[object]:
 
 def idle(node: object) -> bool:
     """A statement that does nothing: a docstring, a string used as a comment, `pass`, a bare local annotation."""
-    return isinstance(node, ast.Pass) or isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
 def effective(root: ast.AST | list[ast.stmt]) -> Iterator[ast.AST]:

@@ -13,17 +13,37 @@ from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
 from nbflow.keys import origin
-from nbflow.keys.gather import DESCRIPTORS, Gather, constant
 from nbflow.keys.encode import Encoder
+from nbflow.keys.gather import DESCRIPTORS, Gather, carries, constant
 
 __all__ = ["walk_class"]
 
 COUNTED = frozenset({"__slots__", "__match_args__", "__hash__"})
 """Special attributes that are no functions, and count."""
 
+MADE = frozenset({
+    "__abstractmethods__", "__doc__", "__firstlineno__", "__module__", "__orig_bases__", "__parameters__", "__qualname__",
+    "__static_attributes__", "__type_params__",
+})  # fmt: skip
+"""Special attributes that Python makes, not always and not all of them in every version."""
+
+OPTIONS = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
 FIELDS = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__")
-FIELD = ("name", "default", "default_factory", "factory", "init", "eq", "order", "hash", "kw_only", "converter", "validator")
-GENERATED = ("<attrs generated", "<attrs-generated")
+FIELD = (
+    "name",
+    "default",
+    "default_factory",
+    "factory",
+    "init",
+    "eq",
+    "order",
+    "hash",
+    "kw_only",
+    "converter",
+    "validator",
+)
+UNSET = frozenset({"_MISSING_TYPE", "_Nothing", "PydanticUndefinedType"})
+"""Types of what stands where a field has no default."""
 
 address = re.compile(r" at 0x[0-9a-fA-F]+").sub
 
@@ -42,7 +62,7 @@ def walk_class(gather: Gather, kind: type, label: str, function: Callable[[Funct
     if isinstance(kind, type) and issubclass(kind, Enum):
         for name, member in kind.__members__.items():
             gather.add(label, name.encode(), member.name.encode())
-            value(gather, f"{me}.__members__[{name!r}]._value_", member._value_, label, name)  # noqa: SLF001
+            value(gather, f"{me}.__members__[{name!r}]._value_", member._value_, label, name)
     gather.add(label, *annotations(gather, kind))
     fields(gather, kind, label)
     for name in sorted(body):
@@ -93,24 +113,14 @@ def left_out(kind: type, name: str, thing: Any) -> bool:
     special = name.startswith("__") and name.endswith("__")
     if isinstance(thing, MemberDescriptorType | GetSetDescriptorType):
         return True
-    if isinstance(thing, FunctionType):
-        made = thing.__globals__.get("__name__", "")
-        return (
-            thing.__code__.co_qualname.startswith("__create_fn__")
-            or thing.__code__.co_filename.startswith(GENERATED)
-            or str(made).startswith("namedtuple_")
-            or not parts_count(thing)
-        )
+    if isinstance(thing, (FunctionType, *DESCRIPTORS)):
+        functions = [part for part in parts_of(thing) if isinstance(part, FunctionType)]
+        return bool(functions) and not any(origin.written(part) or carries(part) for part in functions)
     if special and not isinstance(thing, DESCRIPTORS):
-        return name not in COUNTED and not (constant(thing) and name not in ("__doc__", "__module__", "__qualname__"))
+        return name not in COUNTED and (name in MADE or not constant(thing))
     if issubclass(kind, Enum):
         return name in kind.__members__ or (name.startswith("_") and name.endswith("_"))
-    return name == "_abc_impl" or (name.startswith("_abc_") and special)
-
-
-def parts_count(function: FunctionType) -> bool:
-    """A library's function inside a user's class was put there by a decorator or a base, unless it wraps one."""
-    return origin.users(function) or getattr(function, "__wrapped__", None) is not None
+    return name in ("_abc_impl", "_field_defaults") or type(thing).__name__ == "_tuplegetter"
 
 
 def annotations(gather: Gather, kind: type) -> list[bytes]:
@@ -141,11 +151,15 @@ def fields(gather: Gather, kind: type, label: str) -> None:
             place = f"{where}[{name!r}]" if isinstance(found, dict) else f"{where}[{at}]"
             for part in FIELD:
                 thing = getattr(field, part, None)
-                if thing is not None:
+                if thing is not None and type(thing).__name__ not in UNSET:
                     gather.bound(f"{place}.{part}", thing, label, f"{name}.{part}", loose=True)
             if getattr(field, "metadata", None):
                 gather.add(label, address("", repr(field.metadata)).encode())
+    defaults = vars(kind).get("_field_defaults")
+    if isinstance(defaults, dict):  # of a named tuple
+        for name, thing in defaults.items():
+            gather.bound(f"{gather.guard.hold(kind)}._field_defaults[{name!r}]", thing, label, name)
     parameters = vars(kind).get("__dataclass_params__")
     if parameters is not None:
-        gather.add(label, Encoder().of(repr(parameters)))
+        gather.add(label, Encoder().of([bool(getattr(parameters, option)) for option in OPTIONS]))
     gather.shorts.pop(label, None)

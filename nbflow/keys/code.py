@@ -80,7 +80,7 @@ def method(_: Encoder, value: types.MethodType) -> Node:
     return Node(b"method", (value.__func__, value.__self__), label=unnamed)
 
 
-def builtin(encoder: Encoder, value: Any) -> Node | bytes:
+def builtin(_: Encoder, value: Any) -> Node | bytes:
     """A function written in C: by name and version; a method of an object also by that object."""
     owner = getattr(value, "__self__", None)
     if owner is None or isinstance(owner, types.ModuleType):

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from nbflow.errors import UnkeyableError
 from nbflow.keys import plain
 from nbflow.keys.cycles import solve
+from nbflow.keys.frame import NOWHERE, Frame
 from nbflow.keys.nodes import Node, by_attribute, by_index, by_key, join, unnamed
 from nbflow.keys.registry import Handler, find, register, register_digest
 
@@ -35,9 +36,6 @@ __all__ = [
 ]
 
 _ATOMS, _LARGE = plain.ATOMS, plain.LARGE
-_RUN = 1024  # members of a node that are written by one call
-_NOWHERE = 1 << 60
-_NAN = ...  # stands for every NaN of Python: their payloads cannot be told apart by ordinary means
 
 
 def canonical(values: tuple[object, ...], names: Sequence[str] = ()) -> bytes:
@@ -60,14 +58,16 @@ def canonical(values: tuple[object, ...], names: Sequence[str] = ()) -> bytes:
         if kind is str or kind is bytes:
             if len(value) > _LARGE:  # type: ignore[arg-type]
                 break
-        elif kind not in _ATOMS or value != value:
+        elif kind not in _ATOMS or value != value:  # noqa: PLR0124 - a NaN
             break
     else:
-        return plain.pack(marshal.dumps(values, 2))
+        return plain.pack(marshal.dumps(values, 2))  # type: ignore[arg-type]
     blob = plain.dump(values)
     if blob is not None:
         return plain.pack(blob)
-    return b"*" + Encoder(handles=[]).walk(Node(b"values", values), names or [f"values[{n}]" for n in range(len(values))])
+    return b"*" + Encoder(handles=[]).walk(
+        Node(b"values", values), names or [f"values[{n}]" for n in range(len(values))]
+    )
 
 
 def content(value: object, name: str = "value") -> bytes:
@@ -115,10 +115,11 @@ class Encoder:
         self._handlers: dict[type, Handler] = {}
         self._kinds: dict[type, bytes] = {}
         self._inside: frozenset[type] = frozenset()  # the classes whose identity is being found
-        self._path: list[_Frame] = []  # from the root to the value at hand
+        self._path: list[Frame] = []  # from the root to the value at hand
         self._above: dict[int, int] = {}  # id of each value on the path: where
-        self._open: dict[int, _Frame] = {}  # of this walk, those without a digest yet
-        self._waiting: list[_Frame] = []  # the same, in the order in which they were met
+        self._open: dict[int, Frame] = {}  # of this walk, those without a digest yet
+        self._waiting: list[Frame] = []  # the same, in the order in which they were met
+        self._up = NOWHERE  # the highest place that a walk within an encoder referred to
 
     def of(self, value: object) -> bytes:
         """16-byte digest of a value, for encoders: prefer to return a `Node`."""
@@ -152,7 +153,7 @@ class Encoder:
         base = len(self._path)
         outer = self._open, self._waiting
         self._open, self._waiting = {}, []
-        root = _Frame(node)
+        root = Frame(node)
         if names:
             root.label = lambda _, index: names[index]
         self._path.append(root)
@@ -164,106 +165,73 @@ class Encoder:
                 if frame is root:
                     break
                 self._leave(frame)
-            digest = root.digest(_no_other)
+            digest = root.digest()
         except RecursionError:
-            raise self.refusal(None, "nested too deeply") from None
+            raise self.refusal(self._path[-1].value, "nested too deeply for what takes it apart") from None
         finally:
             for frame in self._path[base:]:
                 self._above.pop(id(frame.value), None)
             del self._path[base:]
             self._open, self._waiting = outer
-        if base:
-            self._path[-1].up = min(self._path[-1].up, root.up)
+        self._up = min(self._up, root.up)
         return digest
 
-    def _advance(self, frame: "_Frame", base: int) -> bool:
+    def _advance(self, frame: Frame, base: int) -> bool:
         """Take in members until one has to be entered (True) or all are in (False)."""
-        members, ordered = frame.members, frame.ordered
         while True:
-            if frame.at == frame.end:
-                frame.cut()
-                if frame.at == len(members):
-                    return False
-                frame.end = min(frame.at + _RUN, len(members)) if ordered else len(members)
-                if ordered:
-                    some = [*members[frame.at : frame.end]]
-                    blob = plain.dump(some)
-                    if blob is not None:
-                        frame.parts.append(plain.pack(blob))
-                        frame.at = frame.end
-                        continue
-                    kinds = {*map(type, some)}
-                    if kinds <= _ATOMS and not (bytes in kinds and plain.has_large(some)):
-                        frame.run = [member if member == member else _NAN for member in some]
-                        frame.at = frame.end
-                        continue
-            run = frame.run
-            for place in range(frame.at, frame.end):
-                member = members[place]
-                kind = type(member)
-                if kind in _ATOMS and not ((kind is str or kind is bytes) and len(member) > _LARGE):
-                    run.append(member if member == member else _NAN)
-                    continue
-                frame.at = place
-                if not self._take(frame, member, base):
+            for place in frame.todo:
+                member = frame.member(place)
+                key = id(member)
+                if (known := self._memo.get(key)) is not None:
+                    frame.run[place] = (known[1],)
+                elif (other := self._open.get(key)) is not None:
+                    frame.run[place] = other
+                    frame.low = min(frame.low, other.index)
+                    frame.circular = True
+                elif base and (above := self._above.get(key)) is not None:
+                    frame.run[place] = (base - above,)  # an encoder that called `of` is at it: so many levels up
+                    frame.up = min(frame.up, above)
+                elif self._enter(frame, place, member, key):
                     return True
-            frame.at = frame.end
+            if not frame.more():
+                return False
 
-    def _take(self, frame: "_Frame", member: Any, base: int) -> bool:
-        """Add what is known of a member; False if it has been entered instead."""
-        key = id(member)
-        known = self._memo.get(key)
-        if known is not None:
-            frame.run.append((known[1],))
-            return True
-        other = self._open.get(key)
-        if other is not None:
-            frame.run.append(other)
-            frame.low = min(frame.low, other.index)
-            frame.circular = True
-            return True
-        above = self._above.get(key)
-        if above is not None:  # it is being encoded by an encoder that called `of`: so many levels up
-            frame.run.append((base - above,))
-            frame.up = min(frame.up, above)
-            return True
-        return self._enter(frame, member, key)
-
-    def _enter(self, parent: "_Frame", value: Any, key: int) -> bool:
+    def _enter(self, parent: Frame, place: int, value: Any, key: int) -> bool:
+        """Encode a value at once, or put it on the path (True)."""
         kind = type(value)
         encode = self._handlers.get(kind)
         if encode is None:
             encode = self._handlers[kind] = find(kind)
-        here = len(self._path)
-        frame = _Frame(_NOTHING, value)
-        self._path.append(frame)
-        self._above[key] = here
+        here = self._above[key] = len(self._path)
+        outer, self._up = self._up, NOWHERE
         try:
             made = encode(self, value)
-        except (UnkeyableError, RecursionError, MemoryError):
-            raise
-        except Exception as error:
+        except BaseException as error:
+            del self._above[key]
+            self._up = outer
+            if isinstance(error, UnkeyableError | RecursionError | MemoryError) or not isinstance(error, Exception):
+                raise
             raise self.refusal(value, f"and taking it apart raised {type(error).__name__}") from error
-        if type(made) is not bytes:
-            frame.open(made, len(self._waiting))
+        up, self._up = self._up, outer
+        if type(made) is Node:
+            frame = Frame(made, value, len(self._waiting), up)
+            self._path.append(frame)
             self._open[key] = frame
             self._waiting.append(frame)
-            parent.run.append(frame)
-            return False
-        self._path.pop()
+            parent.run[place] = frame
+            return True
         del self._above[key]
-        parent.run.append((made,))
-        parent.up = min(parent.up, frame.up)
-        if frame.up >= here:
+        parent.run[place] = (made,)
+        parent.up = min(parent.up, up)
+        if type(made) is bytes and up >= here:
             self._memo[key] = value, made
-        return True
+        return False
 
-    def _leave(self, frame: "_Frame") -> None:
+    def _leave(self, frame: Frame) -> None:
         """All members of a value are in: it, or the circle it was the entrance of, gets its digest."""
         self._path.pop()
         here = len(self._path)
         parent = self._path[-1]
-        parent.at += 1
         del self._above[id(frame.value)]
         if frame.low < frame.index:
             parent.low = min(parent.low, frame.low)
@@ -272,64 +240,14 @@ class Encoder:
             return
         circle = self._waiting[frame.index :]
         del self._waiting[frame.index :]
-        digests = solve(circle, _Frame.digest) if frame.circular else [frame.digest(_no_other)]
+        digests = solve(circle, Frame.digest) if frame.circular else [frame.digest()]
         up = min(member.up for member in circle)
         parent.up = min(parent.up, up)
         for member, digest in zip(circle, digests, strict=True):
             del self._open[id(member.value)]
             if up >= here:
                 self._memo[id(member.value)] = member.value, digest
-        parent.run[-1] = (digests[0],)
-
-
-class _Frame:
-    """A value whose members are being taken in, or that waits for the others of its circle."""
-
-    __slots__ = ("at", "circular", "end", "index", "label", "low", "members", "ordered", "parts", "run", "tag", "up", "value")
-
-    def __init__(self, node: Node, value: object = None) -> None:
-        self.value = value
-        self.up = _NOWHERE  # the highest place on the path that something below refers to by its level
-        self.at = self.end = 0  # members before `at` are in; the run ends at `end`
-        self.run: list[Any] = []  # atoms stand for themselves, `(digest,)` and frames for the others
-        self.parts: list[bytes | list[Any]] = []
-        self.circular = False
-        self.open(node, 0)
-
-    def open(self, node: Node, index: int) -> None:
-        self.tag, self.members, self.ordered, self.label = node
-        self.index = self.low = index  # as in Tarjan's algorithm, https://doi.org/10.1137/0201010
-
-    def step(self) -> str:
-        """The member at hand, as a path is written."""
-        return self.label(self.members, self.at) if self.at < len(self.members) else ""
-
-    def cut(self) -> None:
-        """End a run."""
-        if self.run:
-            self.parts.append(self.run if self.circular else self._written(self.run))
-            self.run = []
-
-    def digest(self, resolve: Callable[["_Frame"], bytes]) -> bytes:
-        """Of tag and members, with what `resolve` says for those that have no digest yet."""
-        parts = []
-        for part in self.parts:
-            if type(part) is list:
-                part = self._written([(resolve(m), None) if type(m) is _Frame else m for m in part])
-            parts.append(part)
-        return join(self.tag, parts)
-
-    def _written(self, run: list[Any]) -> bytes:
-        if self.ordered:
-            return b"." + plain.pack(marshal.dumps(run, 2))
-        return b"." + plain.pack(marshal.dumps(sorted([marshal.dumps(member, 2) for member in run]), 2))
-
-
-_NOTHING = Node(b"", ())
-
-
-def _no_other(_: _Frame) -> bytes:
-    raise AssertionError
+        parent.run[parent.at - parent.start] = (digests[0],)
 
 
 def _full_name(kind: type) -> str:

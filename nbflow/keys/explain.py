@@ -42,7 +42,9 @@ def compare(new: Traits, old: Traits) -> tuple[Difference, ...]:
         for label in {**new, **old}
         if (label in new) != (label in old) or new[label].digest != old[label].digest
     ]
-    return tuple(sorted(found, key=lambda each: (each.old is None or each.new is None, each.label != "the code", each.label)))
+    return tuple(
+        sorted(found, key=lambda each: (each.old is None or each.new is None, each.label != "the code", each.label))
+    )
 
 
 def nearest(new: Traits, others: Iterable[Traits]) -> tuple[Difference, ...]:

@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import nbflow.keys.arrays as _  # noqa: F401 - what columns are made of
 from nbflow.keys.arrays import blocks
 from nbflow.keys.bulk import Stream
 from nbflow.keys.encode import Encoder, Node, by_key, join, register, unnamed
 
 _NUMPY = pd.arrays.NumpyExtensionArray
-_MASKED = (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray)
-_TIMES = (pd.arrays.DatetimeArray, pd.arrays.TimedeltaArray, pd.arrays.PeriodArray)
 
 
 def _values(array: Any) -> Any:
@@ -34,7 +31,9 @@ def _about(encoder: Encoder, value: Any, base: type) -> Node:
 def _frame(encoder: Encoder, value: Any) -> Node:
     about = [_about(encoder, value, pd.DataFrame), value.index, value.columns]
     columns = [part for name, column in pd.DataFrame.items(value) for part in (name, _values(column.array))]
-    return Node(b"frame", (Node(b"about", about, label=unnamed), Node(b"columns", columns, label=by_key)), label=unnamed)
+    return Node(
+        b"frame", (Node(b"about", about, label=unnamed), Node(b"columns", columns, label=by_key)), label=unnamed
+    )
 
 
 def _series(encoder: Encoder, value: Any) -> Node:
@@ -122,8 +121,8 @@ def _interval(_: Encoder, value: Any) -> Node:
     return Node(b"interval", (value.left, value.right, value.closed), label=unnamed)
 
 
-def _constant(_: Encoder, value: Any) -> bytes:
-    return join(b"pandas constant", [str(value).encode()])
+def _constant(_: Encoder, value: Any) -> tuple[str, str]:
+    return ("pandas", str(value))
 
 
 def _offset(encoder: Encoder, value: Any) -> Node:
@@ -137,10 +136,11 @@ register(pd.RangeIndex, _range_index)
 register(pd.MultiIndex, _multi_index)
 register(pd.Categorical, _categorical)
 register(_NUMPY, lambda _, value: Node(b"numpy column", (value.to_numpy(copy=False),), label=unnamed))
-for _kind in _MASKED:
+for _kind in (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray):
     register(_kind, _masked)
-for _kind in _TIMES:
-    register(_kind, _times)
+register(pd.arrays.DatetimeArray, _times)
+register(pd.arrays.TimedeltaArray, _times)
+register(pd.arrays.PeriodArray, _times)
 register(pd.arrays.IntervalArray, _intervals)
 register(pd.arrays.SparseArray, _sparse)
 register(pd.arrays.ArrowExtensionArray, _arrow, subclasses=True)

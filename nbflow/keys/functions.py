@@ -17,6 +17,10 @@ __all__ = ["Functions"]
 
 SHELL = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open", "display"})
 """What IPython puts among the user's names."""
+PLACE = frozenset(
+    {"__builtins__", "__cached__", "__file__", "__loader__", "__name__", "__package__", "__path__", "__spec__"}
+)
+"""What a module knows of where it lies: a moved notebook is the same notebook."""
 MACHINE = frozenset({"sys", "os", "posix", "nt", "platform", "site", "sysconfig", "builtins"})
 """Modules whose constants tell of the machine, which is no input."""
 MISSING = object()
@@ -34,7 +38,7 @@ class Functions:
         gather = self.gather
         watch(function)
         gather.guard.hold(function)
-        code, reads = function.__code__, syntax(function).reads
+        reads = syntax(function).reads
         gather.add(label, b"function", syntax(function).digest)
         gather.strings.update(reads.strings)
         self.defaults(function, label)
@@ -88,7 +92,9 @@ class Functions:
         keyword = function.__kwdefaults__ or {}
         for name in sorted(keyword):
             where = f"{gather.guard.hold(keyword)}[{name!r}]"
-            gather.bound(where, keyword[name], self.named("default", name, label, keyword), loose=type(keyword[name]) is object)
+            gather.bound(
+                where, keyword[name], self.named("default", name, label, keyword), loose=type(keyword[name]) is object
+            )
 
     def cells(self, function: FunctionType) -> dict[str, tuple[str, CellType]]:
         """Closure cells by name, with the source of their contents: they are not held, they may be data."""
@@ -109,6 +115,8 @@ class Functions:
     def name(self, space: dict[str, Any], chain: Chain, *, loose: bool = False) -> None:
         """A global with the attributes read from it. A name that is not bound is a builtin, or comes later."""
         hold = self.gather.guard.hold
+        if chain[0] in PLACE:
+            return
         if chain[0] not in space:
             self.gather.guard.test(f"{chain[0]!r} not in {hold(space)}")
             return
@@ -155,16 +163,22 @@ class Functions:
         elif isinstance(value, ModuleType):
             if len(rest) > 1 and not origin.users(value):
                 self.attribute(value, rest[1:])
-        elif isinstance(value, FunctionType | type) and origin.users(value):
-            gather.bound(inside, value, f"global {module.__name__}.{rest[0]}")  # put there by the user
         elif callable(value):
-            gather.guard.same(inside, value)
-            if len(rest) > 1 and isinstance(value, type):
-                found = vars(value).get(rest[1])
-                if isinstance(found, FunctionType) and origin.users(found):
-                    gather.bound(f"{inside}.{rest[1]}", found, f"global {module.__name__}.{rest[0]}.{rest[1]}")
+            self.patched(module.__name__, inside, value, rest)
         elif constant(value) and module.__name__.partition(".")[0] not in MACHINE:
             gather.bound(inside, value, f"global {module.__name__}.{rest[0]}")
+
+    def patched(self, module: str, where: str, value: Any, rest: Chain) -> None:
+        """A function or class of a library: it counts by the library's version, unless somebody else put it there."""
+        gather, into = self.gather, f"global {module}.{rest[0]}"
+        mine = isinstance(value, FunctionType | type) and origin.users(value)
+        if mine or origin.foreign(value, module):
+            gather.bound(where, value, into)
+            return
+        gather.guard.same(where, value)
+        found = vars(value).get(rest[1]) if len(rest) > 1 and isinstance(value, type) else None
+        if isinstance(found, FunctionType) and origin.users(found):
+            gather.bound(f"{where}.{rest[1]}", found, f"{into}.{rest[1]}")
 
     def module(self, module: ModuleType, label: str) -> None:
         """All of a module of the user's: it is handed around as a value, so anything of it may be used."""
@@ -228,7 +242,11 @@ class Functions:
     def updated(self, space: dict[str, Any], chain: Chain, label: str) -> None:
         """A global, or an attribute of a module, that is only updated; a function of that name is a read after all."""
         inside, at = space, 0
-        while isinstance(inside[chain[at]], ModuleType) and at + 1 < len(chain) and chain[at + 1] in vars(inside[chain[at]]):
+        while (
+            isinstance(inside[chain[at]], ModuleType)
+            and at + 1 < len(chain)
+            and chain[at + 1] in vars(inside[chain[at]])
+        ):
             inside, at = vars(inside[chain[at]]), at + 1
         if isinstance(inside[chain[at]], CODE):
             self.name(space, chain)

@@ -22,11 +22,13 @@ from nbflow.keys.nodes import join
 from nbflow.keys.short import short
 from nbflow.trace import Trait, Traits
 
-__all__ = ["CODE", "DESCRIPTORS", "ROOT", "Gather", "constant", "task_function"]
+__all__ = ["CODE", "DESCRIPTORS", "ROOT", "Gather", "carries", "constant", "task_function"]
 
 ROOT = "the code"
 ATOMS = frozenset({NoneType, bool, int, float, complex, str, bytes, EllipsisType})
-FIXED = frozenset({"date", "datetime", "time", "timedelta", "timezone", "Decimal", "Fraction", "UUID", "range", "Pattern"})
+FIXED = frozenset(
+    {"date", "datetime", "time", "timedelta", "timezone", "Decimal", "Fraction", "UUID", "range", "Pattern"}
+)
 """Immutable types of the standard library whose instances are constants too."""
 LONGEST = 4096  # characters or members of a constant: what is longer is data, and must not be held
 DESCRIPTORS = (staticmethod, classmethod, property)
@@ -68,6 +70,9 @@ class Gather:
         kind = type(value)
         if constant(value):
             self.guard.same(where, value)
+            self.strings.update(
+                each for each in (value if isinstance(value, tuple) else (value,)) if isinstance(each, str)
+            )
             self.add(into, name.encode(), Encoder().of(value))
             self.shorts[into] = "" if secret(into) else short(value)
             return
@@ -163,7 +168,7 @@ def inside(value: Any) -> FunctionType | None:
     kind = type(value)
     if kind in ATOMS or isinstance(value, FunctionType | MethodType | ModuleType | type | partial):
         return None
-    if origin.users(kind) or not hasattr(kind, "__call__") and not hasattr(kind, "__get__"):  # noqa: B004
+    if origin.users(kind) or not (hasattr(kind, "__call__") or hasattr(kind, "__get__")):  # noqa: B004
         return None
     for name in INSIDE:
         function = vars(value).get(name) if hasattr(value, "__dict__") else None
@@ -181,7 +186,7 @@ def carries(function: FunctionType) -> bool:
         cells = [cell.cell_contents for cell in each.__closure__ or () if cell != type(cell)()]
         for value in (*cells, getattr(each, "__wrapped__", None)):
             if isinstance(value, FunctionType) and id(value) not in seen:
-                if origin.users(value):
+                if origin.written(value):
                     return True
                 seen.add(id(value))
                 waiting.append(value)
@@ -190,7 +195,11 @@ def carries(function: FunctionType) -> bool:
 
 def by_type(kind: type) -> bool:
     """A connection, a logger, a lock, a bare `object()`: what it is does not come from its content."""
-    return kind is object or bool(handles.live(kind)) or handles.spent(kind) in ("a part of a running process", "a weak reference")
+    return (
+        kind is object
+        or bool(handles.live(kind))
+        or handles.spent(kind) in ("a part of a running process", "a weak reference")
+    )
 
 
 def keyable(value: object) -> bool:

@@ -87,11 +87,13 @@ class Guard:
 
     def unchanged(self) -> Callable[[], bool]:
         """All tests as one function; it may raise one of CHANGED."""
-        return self.compiled(" and ".join(self.tests))
+        made: Callable[[], bool] = self.compiled(" and ".join(self.tests))
+        return made
 
     def live(self) -> Callable[[], tuple[object, ...]] | None:
         """A function that gives the live values of now, None if there are none."""
         return self.compiled(f"({', '.join(self.gets)},)") if self.gets else None
 
     def compiled(self, source: str) -> Any:
+        """A function of no arguments that gives the value of an expression."""
         return eval(f"lambda: {source}", self.held)  # noqa: S307 - made of reprs and of our own names

@@ -15,37 +15,40 @@ def _names(text: str) -> frozenset[str]:
 
 # The first part of the module's name and the name of the class: libraries move classes among their modules.
 _LIVE = _names("""
-    MySQLdb.Connection aiohttp.ClientSession aiomysql.Connection aiosqlite.Connection anthropic.Anthropic
-    anthropic.AsyncAnthropic asyncpg.Connection asyncpg.Pool boto3.Session botocore.BaseClient boto3.ServiceResource
-    cassandra.Cluster cassandra.Session clickhouse_connect.Client clickhouse_driver.Client concurrent.Executor
+    aiohttp.ClientSession aiomysql.Connection aiosqlite.Connection anthropic.Anthropic anthropic.AsyncAnthropic
+    asyncpg.Connection asyncpg.Pool boto3.ServiceResource boto3.Session botocore.BaseClient cassandra.Cluster
+    cassandra.Session clickhouse_connect.Client clickhouse_driver.Client concurrent.Executor
     cx_Oracle.Connection dask.Client distributed.Client duckdb.DuckDBPyConnection elasticsearch.Elasticsearch
     google.Client http.HTTPConnection httpx.AsyncClient httpx.Client ibis.BaseBackend kafka.KafkaConsumer
     kafka.KafkaProducer logging.Handler logging.Logger logging.LoggerAdapter loguru.Logger multiprocessing.Pool
-    mysql.MySQLConnectionAbstract neo4j.Driver openai.AsyncOpenAI openai.OpenAI oracledb.Connection
-    paho.Client paramiko.SSHClient psycopg.AsyncConnection psycopg.Connection psycopg2.connection psycopg2.cursor
-    psycopg_pool.ConnectionPool pymongo.Collection pymongo.Database pymongo.MongoClient pymysql.Connection pyodbc.Connection
-    pyspark.SparkContext pyspark.SparkSession redis.Redis requests.Session smtplib.SMTP snowflake.SnowflakeConnection
-    sqlalchemy.AsyncEngine sqlalchemy.AsyncSession sqlalchemy.Connection sqlalchemy.Engine sqlalchemy.Session
-    sqlalchemy.async_scoped_session sqlalchemy.scoped_session sqlalchemy.sessionmaker sqlite3.Connection sqlite3.Cursor
+    mysql.MySQLConnectionAbstract MySQLdb.Connection neo4j.Driver openai.AsyncOpenAI openai.OpenAI
+    oracledb.Connection paho.Client paramiko.SSHClient psycopg.AsyncConnection psycopg.Connection
+    psycopg2.connection psycopg2.cursor psycopg_pool.ConnectionPool pymongo.Collection pymongo.Database
+    pymongo.MongoClient pymysql.Connection pyodbc.Connection pyspark.SparkContext pyspark.SparkSession
+    redis.Redis requests.Session smtplib.SMTP snowflake.SnowflakeConnection sqlalchemy.async_scoped_session
+    sqlalchemy.AsyncEngine sqlalchemy.AsyncSession sqlalchemy.Connection sqlalchemy.Engine
+    sqlalchemy.scoped_session sqlalchemy.Session sqlalchemy.sessionmaker sqlite3.Connection sqlite3.Cursor
     structlog.BoundLoggerBase structlog.BoundLoggerLazyProxy urllib3.PoolManager
 """)
 _SPENT = {
     "a one-shot iterator": _names("builtins.async_generator builtins.coroutine builtins.generator"),
-    "an open file": _names("_io._IOBase io.IOBase mmap.mmap tempfile.TemporaryDirectory tempfile._TemporaryFileWrapper "
-                           "zipfile.ZipFile tarfile.TarFile shelve.Shelf h5py.HLObject"),
-    "a part of a running process": _names(
-        "_asyncio.Future _contextvars.Context _contextvars.ContextVar _contextvars.Token _queue.SimpleQueue "
-        "_socket.socket _ssl._SSLContext _thread.RLock _thread._local _thread.lock asyncio.AbstractEventLoop "
-        "asyncio.Future asyncio.Queue asyncio.Runner asyncio._LoopBoundMixin builtins.cell builtins.frame "
-        "builtins.traceback concurrent.Future ipykernel.Kernel multiprocessing.BaseProcess multiprocessing.Connection "
-        "queue.Queue select.epoll selectors.BaseSelector subprocess.Popen threading.Barrier threading.Condition "
-        "threading.Event threading.Semaphore threading.Thread threading.local traitlets.HasTraits"
-    ),
-    "a weak reference": _names(
-        "_weakref.CallableProxyType _weakref.ProxyType _weakref.ReferenceType builtins.weakref weakref.CallableProxyType "
-        "weakref.ProxyType weakref.ReferenceType weakref.WeakKeyDictionary weakref.WeakSet weakref.WeakValueDictionary "
-        "weakref.finalize weakref.weakref"
-    ),
+    "an open file": _names("""
+        _io._IOBase h5py.HLObject io.IOBase mmap.mmap shelve.Shelf tarfile.TarFile tempfile.TemporaryDirectory
+        tempfile._TemporaryFileWrapper zipfile.ZipFile
+    """),
+    "a part of a running process": _names("""
+        _asyncio.Future _contextvars.Context _contextvars.ContextVar _contextvars.Token _queue.SimpleQueue
+        _socket.socket _ssl._SSLContext _thread.RLock _thread._local _thread.lock asyncio.AbstractEventLoop
+        asyncio.Future asyncio.Queue asyncio.Runner asyncio._LoopBoundMixin builtins.cell builtins.frame
+        builtins.traceback concurrent.Future ipykernel.Kernel multiprocessing.BaseProcess multiprocessing._ConnectionBase
+        queue.Queue select.epoll selectors.BaseSelector subprocess.Popen threading.Barrier threading.Condition
+        threading.Event threading.Semaphore threading.Thread threading.local traitlets.HasTraits
+    """),
+    "a weak reference": _names("""
+        _weakref.CallableProxyType _weakref.ProxyType _weakref.ReferenceType builtins.weakref
+        weakref.CallableProxyType weakref.ProxyType weakref.ReferenceType weakref.WeakKeyDictionary weakref.WeakSet
+        weakref.WeakValueDictionary weakref.finalize weakref.weakref
+    """),
     "a stand-in of a test": _names("unittest.NonCallableMock unittest._SentinelObject"),
 }
 _WHY = {name: why for why, names in _SPENT.items() for name in names}

@@ -8,7 +8,7 @@ import typing
 from typing import Any
 
 import nbflow.keys.builtin  # noqa: F401 - what hints are made of
-from nbflow.keys.encode import Encoder, Node, join, register, unnamed
+from nbflow.keys.encode import Encoder, Node, register, unnamed
 
 
 def _union(_: Encoder, value: Any) -> Node:
@@ -24,8 +24,8 @@ def _alias(encoder: Encoder, value: Any) -> Node:
     return Node(b"alias", (str(name), unpacked, origin, *typing.get_args(value)), label=unnamed)
 
 
-def _bare_alias(_: Encoder, value: Any) -> bytes:
-    return join(b"bare alias", [value._name.encode()])
+def _bare_alias(_: Encoder, value: Any) -> tuple[str, str]:
+    return ("bare alias", getattr(value, "_name", None) or repr(value))
 
 
 def _variable(_: Encoder, value: Any) -> Node:
@@ -39,12 +39,18 @@ def _new_type(_: Encoder, value: Any) -> Node:
     return Node(b"new type", (value.__module__, value.__qualname__, value.__supertype__), label=unnamed)
 
 
-def _forward(_: Encoder, value: typing.ForwardRef) -> bytes:
-    return join(b"forward", [value.__forward_arg__.encode()])
+def _forward(_: Encoder, value: typing.ForwardRef) -> tuple[str, str]:
+    return ("forward", value.__forward_arg__)
 
 
 register(types.GenericAlias, _alias, subclasses=True)
-for _example in (list[int], typing.Union[int, str], int | str, typing.Callable[[int], str], typing.Literal[1], typing.Annotated[int, 1]):  # noqa: UP006, UP007, UP035
+for _example in (
+    list[int],
+    typing.Union[int, str],  # noqa: UP007 - another type than int | str before Python 3.14
+    typing.Callable[[int], str],
+    typing.Literal[1],
+    typing.Annotated[int, 1],
+):
     register(type(_example), _alias, subclasses=True)
 register(types.UnionType, _union)
 register(type(typing.List[int]), _alias, subclasses=True)  # noqa: UP006

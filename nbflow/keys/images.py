@@ -1,7 +1,5 @@
 """Pillow: images by mode, size, palette and pixels, not by the file they came from."""
 
-from typing import Any
-
 from PIL import Image
 
 from nbflow.keys.bulk import bulk

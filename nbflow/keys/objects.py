@@ -10,8 +10,9 @@ from typing import Any
 
 from nbflow.keys.encode import Encoder, Node, by_attribute, join, unnamed
 
-__all__ = ["attributes", "derived", "instance"]
+__all__ = ["Made", "attributes", "derived", "instance"]
 
+Made = bytes | Node | tuple[object, ...]
 _MISSING = object()
 _DERIVED_STATE = frozenset({"_attrs_cached_hash"})  # attrs keeps a hash there, which differs in every process
 
@@ -25,12 +26,12 @@ def instance(encoder: Encoder, value: Any) -> bytes | Node:
         raise encoder.refusal(value, "a proxy that poses as another type")
     reduce = copyreg.dispatch_table.get(kind)
     try:
-        reduced = reduce(value) if reduce else kind.__reduce_ex__(value, 4)
+        reduced: Any = reduce(value) if reduce else kind.__reduce_ex__(value, 4)
     except Exception as error:
         raise encoder.refusal(value) from error
     if type(reduced) is str:
         return join(b"global", [encoder.kind(kind), reduced.encode()])
-    make, args, state, items, pairs, *_ = (*reduced, None, None, None, None)
+    make, args, state, items, pairs = (*reduced, None, None, None)[:5]
     if make is copyreg.__newobj__:  # type: ignore[attr-defined]
         tag, args = join(b"object", [encoder.kind(args[0])]), args[1:]
     else:
@@ -39,23 +40,24 @@ def instance(encoder: Encoder, value: Any) -> bytes | Node:
     own = _named(kind, state)
     if not args and items is None and pairs is None:
         return Node(tag, own, label=by_attribute)
-    more = [
-        None if part is None else Node(b"items", [*part], label=_item) for part in (items, pairs)
-    ]
-    return Node(tag, [Node(b"arguments", args, label=unnamed), Node(b"state", own, label=by_attribute), *more], label=unnamed)
+    more = [None if part is None else Node(b"items", [*part], label=_item) for part in (items, pairs)]
+    return Node(
+        tag, [Node(b"arguments", args, label=unnamed), Node(b"state", own, label=by_attribute), *more], label=unnamed
+    )
 
 
 def attributes(value: Any) -> list[Any]:
     """Names and values, by turns, of an object's own attributes; sorted, for no order of theirs can be relied on."""
-    return _named(type(value), type(value).__getstate__(value))
+    kind: Any = type(value)
+    return _named(kind, kind.__getstate__(value))
 
 
-def derived(encoder: Encoder, value: Any, base: type, made: bytes | Node) -> bytes | Node:
+def derived(encoder: Encoder, value: Any, base: type, made: Made) -> Made:
     """What `base` makes of a value; with its class and attributes too if it is of a class derived from base."""
     kind = type(value)
     if kind is base:
         return made
-    content = Node(made, ()) if type(made) is bytes else made
+    content = Node(made, ()) if type(made) is bytes else Node(b"small", made) if type(made) is tuple else made
     return Node(join(b"derived", [encoder.kind(kind)]), [content, *attributes(value)], label=_after_content)
 
 

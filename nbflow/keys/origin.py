@@ -30,7 +30,7 @@ def libraries() -> tuple[str, ...]:
     """The folders of installed code."""
     found = {sysconfig.get_path(part) for part in ("stdlib", "platstdlib", "purelib", "platlib")}
     found |= {*site.getsitepackages(), site.getusersitepackages()}
-    return tuple({os.path.join(os.path.realpath(path), "") for path in found} | {os.path.join(p, "") for p in found})
+    return tuple({f"{each.rstrip(os.sep)}{os.sep}" for path in found for each in (path, os.path.realpath(path))})
 
 
 @cache
@@ -71,9 +71,20 @@ def users(thing: Any) -> bool:
         return True
     if ours(name):
         return False
-    if isinstance(thing, FunctionType) and os.path.isabs(thing.__code__.co_filename):
+    if isinstance(thing, FunctionType) and Path(thing.__code__.co_filename).is_absolute():
         return not in_library(thing.__code__.co_filename)
     return users_module(name)
+
+
+def written(function: FunctionType) -> bool:
+    """Whether the user wrote a function, rather than that Python generated it for a class of the user's."""
+    code = function.__code__
+    generated = (
+        code.co_qualname.startswith("__create_fn__")  # dataclasses
+        or code.co_filename.startswith(("<attrs generated", "<attrs-generated"))
+        or str(function.__globals__.get("__name__", "")).startswith("namedtuple_")
+    )
+    return users(function) and not generated
 
 
 def users_module(name: str) -> bool:
@@ -90,6 +101,11 @@ def users_module(name: str) -> bool:
 def of_shell(thing: Any) -> bool:
     """Whether something comes from IPython, as what it binds in place of builtins does."""
     return module_of(thing).partition(".")[0] in SHELLS
+
+
+def foreign(thing: Any, module: str) -> bool:
+    """Whether a stand-in, such as a mock, was put into a library's module."""
+    return module_of(thing).startswith("unittest.mock") and not module.startswith("unittest")
 
 
 @cache
@@ -118,7 +134,7 @@ def installed() -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for folder in sys.path:
         try:
-            names = os.listdir(folder or ".")
+            names = os.listdir(folder or ".")  # noqa: PTH208 - a thousand Paths would cost more than the rest
         except OSError:
             continue
         for name in names:
@@ -152,7 +168,7 @@ def compiled(name: str) -> bytes:
     path = getattr(sys.modules.get(name), "__file__", None)
     if not isinstance(path, str) or not path.endswith((".so", ".pyd")):
         return b""
-    state = os.stat(path)
+    state = Path(path).stat()
     return extension(path, (state.st_mtime_ns, state.st_size))
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from nbflow.keys.bulk import bulk
 
-__all__ = ["ATOMS", "LARGE", "dump", "has_large", "pack"]
+__all__ = ["ATOMS", "LARGE", "TEXTS", "dump", "has_large", "is_large", "pack"]
 
 ATOMS: frozenset[type] = frozenset({type(None), bool, int, float, str, bytes})
+TEXTS: frozenset[type] = frozenset({bytes, str})
 LARGE = 1 << 16
 """Length from which on bytes, and strings outside plain trees, are digested by themselves instead of copied."""
 
@@ -53,7 +54,7 @@ def dump(members: Sequence[Any]) -> bytes | None:
     else:
         return None
     try:
-        blob = marshal.dumps(members, 2)
+        blob = marshal.dumps(members, 2)  # type: ignore[arg-type]
     except ValueError:  # another thread put something in meanwhile
         return None
     return None if floats and _nan_like(blob) else blob
@@ -73,8 +74,13 @@ def _below(trees: Sequence[Any], kinds: set[type]) -> list[Any]:
 
 
 def has_large(layer: Sequence[Any]) -> bool:
-    """Whether there are bytes that should not be copied."""
-    return any(type(member) is bytes and len(member) > LARGE for member in layer)
+    """Whether there is text or data that should not be copied."""
+    return bool([True for member in layer if type(member) in TEXTS and len(member) > LARGE])
+
+
+def is_large(member: Any) -> bool:
+    """Whether a value is text or data that should not be copied."""
+    return type(member) in TEXTS and len(member) > LARGE
 
 
 def pack(blob: bytes) -> bytes:

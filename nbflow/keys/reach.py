@@ -31,7 +31,7 @@ class Reach(NamedTuple):
         live: Gives the values, now, of the mutable globals, cells and defaults that are read: they are keyed with the
             arguments of each call. None if there are none.
         live_names: A label for each of them.
-        strings: String constants in the code that could name a file.
+        strings: String constants, in the code and bound to names that it reads: one may name a file.
     """
 
     code: bytes
@@ -50,7 +50,7 @@ def reach(thing: Any) -> Reach:
     thing = task_function(thing) or thing
     gather = Gather()
     functions = Functions(gather, home(thing))
-    begin(thing, gather, functions)
+    begin(thing, gather)
     while gather.queue:
         each, label = gather.queue.popleft()
         if isinstance(each, type):
@@ -67,7 +67,7 @@ def reach(thing: Any) -> Reach:
     return Reach(gather.digest(traits), traits, guard.unchanged(), guard.live(), tuple(guard.names), strings)
 
 
-def begin(thing: Any, gather: Gather, functions: Functions) -> None:
+def begin(thing: Any, gather: Gather) -> None:
     """Puts the root where the walk begins."""
     while isinstance(thing, DESCRIPTORS[:2]):
         thing = thing.__func__

@@ -1,5 +1,4 @@
-"""What a piece of source reads from outside of itself: names with the attributes that follow them, imports, and
-names that its strings mention.
+"""What a piece of source reads from outside of itself: names, imports, and what its strings mention.
 
 A name that is only updated (`calls.append(x)` as a statement, `n += 1`, an item or attribute store) and never read
 otherwise is an effect, not an input.
@@ -9,8 +8,8 @@ import ast
 import re
 from typing import Any, NamedTuple
 
-from nbflow.keys.canon import READERS, called, effective, mentioned
-from nbflow.keys.scopes import FUNCTIONS, Import, Scopes, scopes
+from nbflow.keys.canon import READERS, called, mentioned
+from nbflow.keys.scopes import Import, Scopes, scopes
 
 __all__ = ["Chain", "Reads", "reads"]
 
@@ -89,7 +88,7 @@ class Walk:
             if id(node) not in self.skip:
                 self.visit(node)
 
-    def visit(self, node: Any) -> None:
+    def visit(self, node: Any) -> None:  # noqa: C901 - one case for each kind of node
         """Notes what one node reads; leaves to do what is below it."""
         match node:
             case ast.Expr(value=ast.Constant()):
@@ -102,7 +101,7 @@ class Walk:
                 self.updated(name)
                 self.todo.append(node.value)
                 return
-            case (ast.Attribute() | ast.Subscript()) if not isinstance(node.ctx, ast.Load):
+            case ast.Attribute() | ast.Subscript() if not isinstance(node.ctx, ast.Load):
                 self.updated(node)
                 return
             case ast.Attribute() | ast.Name():

@@ -15,8 +15,9 @@ from nbflow.keys.nodes import Node, join, unnamed
 
 __all__ = ["Handler", "find", "register", "register_digest"]
 
-Handler = Callable[[Any, Any], bytes | Node]
-"""`encode(encoder, value)`: a 16-byte digest made with `join`, or a `Node` for whatever has members."""
+Handler = Callable[[Any, Any], bytes | Node | tuple[object, ...]]
+"""`encode(encoder, value)`: a `Node` for what has members, a 16-byte digest made with `join` for bulk, and for what
+is small a plain tuple that begins with the type's name and goes on with atoms (no floats) or tuples of them."""
 
 _LIBRARIES = {  # by the first or the first two parts of the name of the type's module
     "PIL": "images",

@@ -104,7 +104,7 @@ def scopes(root: ast.AST | list[ast.stmt]) -> Scopes:
             inner = Scope("class", scope)
             stack += [(child, inner) for child in node.body]
             stack += [(child, scope) for child in (*node.decorator_list, *node.bases, *node.keywords)]
-            stack += [(child, scope) for child in getattr(node, "type_params", ())]
+            stack += [(child, scope) for child in (getattr(node, "type_params", None) or ())]
         elif isinstance(node, ast.NamedExpr):
             stack.append((node.value, scope))
             while scope.kind == "comprehension" and scope.parent is not None:
@@ -133,14 +133,14 @@ def function(node: Any, scope: Scope, found: Scopes) -> Iterator[tuple[ast.AST, 
         yield node.body, inner
         return
     scope.bind(node.name, fixed=True)
-    for child in (*node.decorator_list, node.returns, *getattr(node, "type_params", ())):
+    for child in (*node.decorator_list, node.returns, *(getattr(node, "type_params", None) or ())):
         if child is not None:
             yield child, scope
     for child in node.body:
         yield child, inner
 
 
-def bind(node: Any, scope: Scope) -> None:
+def bind(node: Any, scope: Scope) -> None:  # noqa: C901 - one case for each kind of node
     """Notes what one node binds by itself."""
     match node:
         case ast.Name(id=name) if not isinstance(node.ctx, ast.Load):

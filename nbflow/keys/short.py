@@ -11,6 +11,8 @@ __all__ = ["short"]
 
 _MOST = 40
 _NUMBERS = frozenset({type(None), bool, int, float, complex})
+_SIZED = frozenset({bytes, bytearray, list, tuple, dict, set, frozenset})
+_SHAPED = frozenset({"numpy", "pandas", "polars", "pyarrow", "scipy", "torch"})
 _private = re.compile(
     r"://[^/\s]*:[^/\s]*@"  # a password in an address
     r"|(?i:bearer |basic |passw|secret|token|api.?key|-----BEGIN)"
@@ -39,32 +41,32 @@ def _text(value: Any) -> str:
         return repr(value)
     if kind is str:
         return f"str of {len(value):,}" if _private(value) else repr(value if len(value) <= 24 else value[:24] + "…")
-    if kind in (bytes, bytearray):
-        return f"{kind.__name__} of {len(value):,}"
-    if kind in (list, tuple, dict, set, frozenset):
-        if kind in (list, tuple) and len(value) <= 8 and _NUMBERS.issuperset(map(type, value)):
-            return repr(value)
-        return f"{kind.__name__} of {len(value):,}"
+    if kind in _SIZED:
+        small = kind in (list, tuple) and len(value) <= 8 and _NUMBERS.issuperset(map(type, value))
+        return repr(value) if small else f"{kind.__name__} of {len(value):,}"
+    return _named(kind, value)
+
+
+def _named(kind: type, value: Any) -> str:
     if kind in (FunctionType, BuiltinFunctionType):
         return f"{value.__name__}()"
-    if isinstance(value, type):
+    if issubclass(kind, type):
         return f"class {value.__name__}"
     if kind is ModuleType:
         return f"module {value.__name__}"
+    if issubclass(kind, Enum):
+        return f"{kind.__name__}.{value._name_}"
     return _from_library(kind, value)
 
 
 def _from_library(kind: type, value: Any) -> str:
-    if issubclass(kind, Enum):
-        return f"{kind.__name__}.{value._name_}"  # noqa: SLF001 - `name` may be a member
     if issubclass(kind, PurePath):
         text = str(value)
         return text if len(text) <= _MOST else "…" + text[1 - _MOST :]
     if kind in (date, datetime, time, timedelta):
         return str(value)
-    library = kind.__module__.partition(".")[0]
-    if library in ("numpy", "torch", "pandas", "polars", "pyarrow", "scipy") and hasattr(value, "shape"):
-        size = " × ".join(f"{length:,}" for length in value.shape)
+    if kind.__module__.partition(".")[0] in _SHAPED and hasattr(value, "shape"):
+        size = " × ".join(f"{length:,}" for length in value.shape)  # noqa: RUF001 - as people write it
         dtype = f" {value.dtype}" if hasattr(value, "dtype") else ""
-        return f"{kind.__name__}{dtype} {size}".rstrip() if size else f"{kind.__name__}{dtype} {value}"
+        return f"{kind.__name__}{dtype} {size or value}"
     return kind.__name__

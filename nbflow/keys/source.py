@@ -60,7 +60,9 @@ def texts(name: str, space: dict[str, Any]) -> Iterator[str]:
 def parse(text: str, flags: int) -> "Parsed | None":
     """A text, parsed; None if it is no Python."""
     try:
-        tree = compile(text, "<source>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | flags, dont_inherit=True)
+        tree = compile(
+            text, "<source>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | flags, dont_inherit=True
+        )
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     return Parsed(tree, flags)
@@ -158,7 +160,7 @@ def covers(node: Node, code: CodeType) -> bool:
     for line, last, column, stop in code.co_positions():
         if line is None or last is None or column is None or stop is None or column == stop == 0:
             continue
-        if (line, column) < start or (last, stop) > end:  # type: ignore[operator]
+        if (line, column) < start or (last, stop) > end:
             return False
         exact = exact or ((line, column), (last, stop)) == widest
     return exact
@@ -175,7 +177,9 @@ def shape(code: CodeType) -> tuple[object, ...]:
 def code_digest(code: CodeType, name: str) -> bytes:
     """Identity of code that has no source. It depends on the version of Python."""
     shown = code.co_argcount + code.co_kwonlyargcount
-    consts = [code_digest(each, each.co_name) if isinstance(each, CodeType) else constant(each) for each in code.co_consts]
+    consts = [
+        code_digest(each, each.co_name) if isinstance(each, CodeType) else constant(each) for each in code.co_consts
+    ]
     if consts and isinstance(code.co_consts[0], str) and not uses_first_constant(code):
         consts[0] = constant(None)  # the docstring
     return join(

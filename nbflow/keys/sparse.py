@@ -1,4 +1,4 @@
-"""scipy.sparse: matrices by format, shape and entries; how wide the indices are, and what is known of their order, is not content."""
+"""scipy.sparse: matrices by format, shape and entries, not by the width of indices or what is known of their order."""
 
 from typing import Any
 

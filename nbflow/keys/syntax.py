@@ -23,6 +23,12 @@ class Syntax(NamedTuple):
     portable: bool
 
 
+BLIND = frozenset({
+    "backoff", "cachetools", "dask", "decorator", "diskcache", "jax", "joblib", "line_profiler", "numba", "prefect",
+    "pytest", "stamina", "tenacity", "toolz", "torch", "wrapt",
+})  # fmt: skip
+"""Libraries whose decorators do not read docstrings, as those do that make prompts or commands of functions."""
+
 known: dict[int, tuple[ref[CodeType], Syntax]] = {}
 
 
@@ -57,14 +63,16 @@ def bare(node: source.Def, space: dict[str, Any]) -> tuple[source.Def, bool]:
         else:
             thing = thing.func if isinstance(thing, partial) else thing
             mine = origin.ours(origin.module_of(thing))
-            docs |= bool(origin.distributions(origin.module_of(thing))) and not origin.users(thing)
+            library = origin.module_of(thing)
+            third = not origin.users(thing) and bool(origin.distributions(library))
+            docs |= third and library.partition(".")[0] not in BLIND
         if not mine:
             kept.append(decorator)
-    args = {field: getattr(node.args, field) for field in node.args._fields}
+    args: dict[str, Any] = {field: getattr(node.args, field) for field in node.args._fields}
     blank = ast.Constant(None)
     args["defaults"] = [blank for _ in node.args.defaults]
     args["kw_defaults"] = [default and blank for default in node.args.kw_defaults]
-    fields = {field: getattr(node, field, None) for field in node._fields}
+    fields: dict[str, Any] = {field: getattr(node, field) for field in node._fields if hasattr(node, field)}
     fields |= {"decorator_list": kept, "args": ast.arguments(**args)}
     return type(node)(**fields), docs
 

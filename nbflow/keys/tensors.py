@@ -16,7 +16,11 @@ def _tensor(encoder: Encoder, value: Any) -> Node:
     plain = value.detach().cpu().resolve_conj().resolve_neg()
     parts: tuple[Any, ...]
     if value.is_quantized:
-        parts = (str(value.qscheme()), repr(value.q_scale() if "affine" in str(value.qscheme()) else ""), plain.int_repr())
+        parts = (
+            str(value.qscheme()),
+            repr(value.q_scale() if "affine" in str(value.qscheme()) else ""),
+            plain.int_repr(),
+        )
     elif value.layout in (torch.sparse_csr, torch.sparse_bsr):
         parts = (plain.crow_indices(), plain.col_indices(), plain.values())
     elif value.layout in (torch.sparse_csc, torch.sparse_bsc):

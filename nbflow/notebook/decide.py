@@ -25,10 +25,19 @@ from nbflow.step.policy import Policy, policy_of
 from nbflow.trace import Fact
 from nbflow.work import next_step
 
-__all__ = ["Decision"]
+__all__ = ["Decision", "of_a_cell"]
 
 _NEVER = (SyntaxError, NameError, AssertionError, MemoryError)
 """Errors that another attempt would not mend."""
+
+
+_cells: set[int] = set()
+_REMEMBERED = 4096
+
+
+def of_a_cell(event: e.Began | e.Queued) -> bool:
+    """Whether a step is a cell, which has a line of its own."""
+    return event.step in _cells
 
 
 class Decision:
@@ -71,6 +80,9 @@ class Decision:
         self.before = users_names(self.namespace)
         self.pickles = CellPickle(cell, filename, self.namespace, self.before)
         self.number = next_step()
+        _cells.add(self.number)
+        if len(_cells) > _REMEMBERED:
+            _cells.remove(min(_cells))
         self.uncached = self._unkept()
         self.slot = None if self.uncached else self._slot()
         self.recording: Recording | None = None
@@ -106,6 +118,8 @@ class Decision:
                 raise
             self.uncached = str(error)
             return None
+        except UsageError:
+            raise
         except Exception as error:  # noqa: BLE001 - code of the user's classes: the cell runs all the same
             self.uncached = f"its inputs cannot be compared: {reason(error)}"
             return None
@@ -194,5 +208,5 @@ class Decision:
 
 
 def _refuse(flag: str, name: str, what: str, known: Any) -> None:
-    near = get_close_matches(name, known, 1)
+    near = get_close_matches(name, known, 1, cutoff=0.7)
     raise UsageError(f"%%task: {flag} {name}: {name!r} {what}" + (f"; did you mean {near[0]!r}?" if near else ""))

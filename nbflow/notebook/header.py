@@ -155,8 +155,10 @@ def parse(header: str, namespace: Mapping[str, Any]) -> CellOptions:
 
 
 def _words(header: str) -> Iterator[tuple[Flag | None, str]]:
+    kept: list[str] = []  # what stands in braces is one word, spaces and quotes included
+    folded = _BRACES.sub(lambda spot: kept.append(spot[0]) or f"\0{len(kept) - 1}\0", header)  # type: ignore[func-returns-value]
     try:
-        words = iter(shlex.split(header))
+        words = (_FOLDED.sub(lambda spot: kept[int(spot[1])], word) for word in shlex.split(folded))
     except ValueError as error:
         _fail(f"{error}: {header}")
     for word in words:
@@ -188,6 +190,8 @@ def _value(flag: Flag, word: str, namespace: Mapping[str, Any]) -> Any:
         _fail(f"{flag.text}: {_in_flags(str(error))}")
 
 
+_BRACES = re.compile(r"\{[^{}]*\}")
+_FOLDED = re.compile("\0(\\d+)\0")
 _SPOT = re.compile(r"\$\$|\{\{|\}\}|\$([^\W\d]\w*)|\{([^{}]+)\}")
 
 

@@ -11,7 +11,8 @@ from hashlib import blake2b
 from types import FunctionType, ModuleType
 from typing import Any
 
-from nbflow.errors import UnkeyableError
+from IPython.core.error import UsageError
+
 from nbflow.keys.code import known_reach
 from nbflow.keys.encode import Encoder, Node
 from nbflow.keys.traits import trait
@@ -54,6 +55,7 @@ def key_of(
 
     Raises:
         UnkeyableError: An input has no content that a key could be made of; it is named.
+        UsageError: The expression of `--key` raises.
     """
     if options.key is not None:
         digests = {"--key": digest_of(_evaluated(options.key, namespace), "--key")}
@@ -109,7 +111,7 @@ def _evaluated(expression: str, namespace: dict[str, Any]) -> Any:
     try:
         return eval(expression, {**namespace})  # noqa: S307 - the user's own expression, in the user's kernel
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
-        raise UnkeyableError(f"--key {expression}: {type(error).__name__}: {error}") from None
+        raise UsageError(f"%%task: --key {expression}: {type(error).__name__}: {error}") from None
 
 
 def digest_of(value: Any, name: str) -> bytes:

@@ -3,9 +3,10 @@
 from nbflow import events as e
 from nbflow.durations import spell
 from nbflow.notebook.decide import Decision
-from nbflow.notebook.status import Status, amount
+from nbflow.notebook.status import Status
 from nbflow.session import session
 from nbflow.step.commands import Tell
+from nbflow.widget import plain
 
 __all__ = ["Report"]
 
@@ -52,7 +53,7 @@ class Report:
     def finished(self, marks: list[str]) -> None:
         """The last attempt worked."""
         why = self.decision.uncached or self._unsaved
-        kept = [f"stored {amount(self._ran.size)}", self.decision.why_missed, *marks]
+        kept = [f"stored {plain.size(self._ran.size)}", self.decision.why_missed, *marks]
         words = [f"not cached: {why}"] if why else kept
         self.status.done(self._ran.cost, self._count(), *words)
 

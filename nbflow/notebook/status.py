@@ -5,25 +5,13 @@ from html import escape
 from typing import Any
 
 from nbflow.durations import ago, spell
+from nbflow.widget import plain
 
-__all__ = ["Status", "amount"]
+__all__ = ["Status"]
 
 _LONGEST = 240  # characters of text; its HTML twin stays under 1 KB
+_MARK = {"nbflow": "task"}
 _STYLE = "font-size:90%;opacity:.85"
-
-
-def amount(size: int) -> str:
-    """A size in bytes, for people.
-
-    >>> amount(740), amount(1_840_000), amount(3_000_000_000)
-    ('740 B', '1.8 MB', '3.0 GB')
-    """
-    number = float(size)
-    for unit in ("B", "kB", "MB"):
-        if number < 999.5:
-            return f"{number:.0f} {unit}" if unit == "B" or number >= 99.5 else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"
 
 
 class Status:
@@ -51,7 +39,7 @@ class Status:
         html = f'<div style="{_STYLE}">{escape(icon)} <b>{escape(head)}</b>{escape(dot + rest)}</div>'
         self.publisher.publish(
             {"text/plain": text, "text/html": html if len(html) < 1000 else escape(text[:160])},
-            {},
+            dict(_MARK),
             transient={"display_id": self.display_id},
             update=self.shown and self.live,
         )
@@ -63,7 +51,7 @@ class Status:
 
     def hit(self, age: float, saved: float, size: int, *marks: str) -> None:
         """`⚡ prices · cached 2 h ago · saved 41.2 s · 1.8 MB`."""
-        self.tell("⚡", f"cached {ago(age)}", f"saved {spell(saved)}", amount(size), *marks)
+        self.tell("⚡", f"cached {ago(age)}", f"saved {spell(saved)}", plain.size(size), *marks)
 
     def done(self, cost: float, *more: str) -> None:
         """`✓ prices · ran in 3.2 s · stored 1.8 MB · miss: clean() changed`."""

@@ -47,12 +47,13 @@ def plan(step: int, policy: Policy, *, keyed: bool) -> Plan:
     """
     try:
         if keyed:
-            outcome = yield from _behind_the_lock(step, policy)
-            if outcome is not None:
-                return outcome
+            stored: Outcome | None = yield from _behind_the_lock(step, policy)
+            if stored is not None:
+                return stored
+        outcome: Outcome
         outcome, cost = yield from _attempts(step, policy)
         now, _ = yield Now()
-        if type(outcome) is Err:
+        if isinstance(outcome, Err):
             yield Tell(_ending(step, now, outcome.error))
             return outcome
         size = (yield from _save(step, policy, outcome, cost)) if keyed else 0
@@ -72,7 +73,7 @@ def _behind_the_lock(step: int, policy: Policy) -> Part:
     seen: Seen = yield Look()
     now, _ = yield Now()
     verdict = judge(step, seen, now, policy)
-    if type(verdict) is events.Missed:
+    if isinstance(verdict, events.Missed):
         return None
     try:
         value = yield Load(seen.entry)
@@ -92,7 +93,7 @@ def _attempts(step: int, policy: Policy) -> Part:
         yield Tell(events.Started(step, now, attempt, policy.attempts))
         outcome: Outcome = yield Call(attempt, _limit(policy, start - began))
         now, end = yield Now()
-        if type(outcome) is Ok:
+        if isinstance(outcome, Ok):
             return outcome, end - start
         elapsed = end - began
         wait = backoff(policy, attempt, outcome.error, elapsed, (yield Draw()) if policy.jitter else 0.0)

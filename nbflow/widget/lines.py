@@ -135,7 +135,7 @@ def line_of(row: Row, now: float, depth: int = 0) -> Line:
     state = row.state
     word = state.word
     if state is State.AWAITING_RETRY:
-        word = f"retry in {max(0, ceil(row.retry_at - now))} s"
+        word = f"retry in {_countdown(row.retry_at - now)}"
     return Line(
         state,
         word,
@@ -195,6 +195,13 @@ def _overall(counts: Mapping[State, int]) -> State:
         if counts.get(state):
             return state
     return State.CACHED if counts.get(State.CACHED) else State.COMPLETED
+
+
+def _countdown(left: float) -> str:
+    """Seconds in one unit: short, and of a width that does not jump about."""
+    if left < 100:
+        return f"{max(0, ceil(left))} s"
+    return f"{left / 60:.0f} min" if left < 6000 else f"{left / 3600:.0f} h"
 
 
 def _name(row: Row) -> str:

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import ipywidgets
 
-from nbflow.events import Bus, Event
+from nbflow.bus import Bus
+from nbflow.events import Event
 from nbflow.step.states import FAILURES, State
 from nbflow.widget import static
 from nbflow.widget.output import Output, bundle
@@ -57,6 +58,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         self._progress.style.bar_color = static.colour(State.FAILED if failed else State.COMPLETED)
         self._rows.value = static.table(view, _HTML)
         self._texts.value = static.details(view, _TEXTS, _TEXT)
+        self._texts.layout.display = None if self._texts.value else "none"  # empty, it would still take a line
         return bool(view.active)
 
     def follow(self, bus: Bus) -> None:

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from nbflow.events import Began, Bus, Event, Missed, Queued, Started
+from nbflow.bus import Bus
+from nbflow.events import Began, Event, Missed, Queued, Started
 from nbflow.step.states import State
 from nbflow.widget import static, text
 from nbflow.widget.output import Output, bundle
@@ -31,7 +32,6 @@ Skip = Callable[[Queued | Began], bool]
 Explain = Callable[[str, Missed], str]
 
 _attached: dict[int, "_Runs"] = {}
-_buses = threading.Lock()  # joining and leaving from two threads at once could lose a sink
 
 
 def attach(
@@ -120,14 +120,13 @@ class _Run:
         self._steps: set[int] = set()
         self._panel: Any = None
         self._ended = self._frozen = self.started = False
-        with _buses:
-            bus.join(board.hear)
-            if kind != "print":
-                bus.join(self._watch)
+        bus.join(board.hear)
+        if kind != "print":
+            bus.join(self._watch)
 
     def end(self) -> None:
         """The cell has ended."""
-        self._leave(self._watch)
+        self._bus.leave(self._watch)
         self._board.seal()
         self._ended = True
         if self._kind == "print" or not self._board.busy:
@@ -138,10 +137,6 @@ class _Run:
         self._output.write(self._bundle() if self._panel is None else self._panel.bundle())
         self._output.outlive()
         self._pump.start()
-
-    def _leave(self, sink: Callable[[Event], object]) -> None:
-        with _buses:
-            self._bus.leave(sink)
 
     def _watch(self, event: Event) -> None:
         """Hears events until there is an output; a hit is no reason to make one, unless there are many."""
@@ -159,7 +154,7 @@ class _Run:
         with self._lock:
             if not self._output.written:
                 self._output.write(self._bundle())
-        self._leave(self._watch)
+        self._bus.leave(self._watch)
 
     def _draw(self) -> bool:
         """In the pump's thread."""
@@ -182,7 +177,7 @@ class _Run:
             if self._frozen:
                 return
             self._frozen = True
-        self._leave(self._board.hear)
+        self._bus.leave(self._board.hear)
         view = self._board.view(_SAVED)
         if self._kind == "print":
             if view.total:

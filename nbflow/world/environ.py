@@ -35,28 +35,24 @@ _through = {
     )
 }
 _views = ("_collections_abc", "collections.abc")
-_plain: tuple[Any, Callable[[str], Any], Callable[[Any], str]] | None = None
+_environ: Any = os.environ
+_plain_encodekey: Callable[[str], Any] = _environ.encodekey
+_plain_decodekey: Callable[[Any], str] = _environ.decodekey
 _walked: deque[str] = deque()  # keys that a walk handed out and has not asked for yet
 
 
 def arm() -> None:
     """See reads from now on. Cheap when it is so already."""
-    global _plain  # noqa: PLW0603 - there is one environment
-    environ = os.environ
-    if environ.__dict__.get("encodekey") is not _encodekey and type(environ).__name__ == "_Environ":
-        _plain = environ, environ.encodekey, environ.decodekey
-        environ.encodekey = _encodekey
-        environ.decodekey = _decodekey
+    _environ.encodekey = _encodekey
+    _environ.decodekey = _decodekey
 
 
 def disarm() -> None:
     """Leave `os.environ` as it was."""
-    if _plain is not None:
-        environ, encodekey, decodekey = _plain
-        environ.encodekey = encodekey
-        environ.decodekey = decodekey
-        if running:  # somebody began to watch in another thread meanwhile
-            arm()
+    _environ.encodekey = _plain_encodekey
+    _environ.decodekey = _plain_decodekey
+    if running:  # somebody began to watch in another thread meanwhile
+        arm()
 
 
 def fact(name: str) -> Fact:
@@ -77,8 +73,7 @@ def _digest(value: str) -> str:
 
 
 def _encodekey(key: str) -> Any:
-    assert _plain is not None
-    encoded = _plain[1](key)
+    encoded = _plain_encodekey(key)
     try:
         frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - who asks is the point
         if frame is not None and frame.f_code is _read and not _walking(key):
@@ -89,12 +84,11 @@ def _encodekey(key: str) -> Any:
 
 
 def _decodekey(key: Any) -> str:
-    assert _plain is not None
-    decoded = _plain[2](key)
+    decoded = _plain_decodekey(key)
     frame = sys._getframe(1)  # noqa: SLF001 - as above
     if frame.f_code is _walk and frame.f_back is not None and frame.f_back.f_globals.get("__name__") in _views:
         _walked.append(decoded)
-        if len(_walked) > len(_plain[0]):
+        if len(_walked) > len(_environ):
             _walked.popleft()
     return decoded
 

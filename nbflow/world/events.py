@@ -23,7 +23,7 @@ __all__ = ["HANDLERS"]
 
 Args = tuple[Any, ...]
 
-# Those that read code, which counts by what of it is reached, or look for distributions.
+# Those that read code, which counts by what of it is reached, or look for distributions; and ourselves.
 _CODE = (
     "importlib._",
     "importlib.metadata",
@@ -37,6 +37,7 @@ _CODE = (
     "stack_data",
     "IPython.core.tbtools",
     "IPython.core.ultratb",
+    "nbflow.",
 )
 # Those that ask the system about itself through a child process, or tidy up after one.
 _HARMLESS = (
@@ -63,14 +64,21 @@ def _asker(frame: FrameType | None) -> str:
     return "" if frame is None else frame.f_globals.get("__name__") or ""
 
 
+def _for_code(frame: FrameType) -> bool:
+    asker = _asker(frame)
+    while asker in {"pathlib", "pathlib._local", "tokenize"} and frame.f_back is not None:
+        frame = frame.f_back
+        asker = _asker(frame)
+    return asker.startswith(_CODE)
+
+
 def _opened(sights: Sights, args: Args, frame: FrameType) -> None:
     name, mode, flags = args
     if isinstance(name, int) or (_TMPFILE and flags & _TMPFILE == _TMPFILE):
         return
-    asker = _asker(frame)
-    if asker.startswith(_CODE) or (asker == "tokenize" and _asker(frame.f_back).startswith(_CODE)):
+    if _for_code(frame):
         return
-    if mode is None and asker in {"shutil", "os"}:  # relative to a folder's descriptor
+    if mode is None and _asker(frame) in {"shutil", "os"}:  # relative to a folder's descriptor
         return
     path, written = _path(name)
     if not path or path.endswith(_LOCKS):

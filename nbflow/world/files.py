@@ -88,7 +88,7 @@ def content(path: str, now: int | None = None) -> tuple[str, list[int]]:
 
 
 def fact(path: str, subject: str, now: int | None = None) -> Fact | None:
-    """What a path is now: a file's content, a folder, nothing; None for pipes, devices and the like."""
+    """What a path is now: a file's content, a folder, nothing; None for pipes, devices and what cannot be read."""
     seen = status(path)
     if seen is None:
         return Fact("file", subject, "")
@@ -98,6 +98,8 @@ def fact(path: str, subject: str, now: int | None = None) -> Fact | None:
         return None
     try:
         digest, hint = content(path, now)
+    except PermissionError:
+        return None
     except OSError:
         return Fact("file", subject, UNSTABLE)
     return Fact("file", subject, digest, hint)

@@ -17,7 +17,7 @@ import tempfile
 from functools import cache
 from types import CodeType
 
-__all__ = ["absolute", "exclude", "excluded", "hidden", "subject_of", "users"]
+__all__ = ["absolute", "exclude", "excluded", "hidden", "prepare", "subject_of", "users"]
 
 _SYSTEM = (
     "/proc/",
@@ -43,12 +43,15 @@ _JUPYTER = (
     "MPLCONFIGDIR",
     "XDG_CACHE_HOME",
 )
+_PARTS = ("__pycache__", ".dist-info/", ".egg-info/")
 _OURSELVES = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 hidden: set[str] = {".ipynb_checkpoints", ".nbflow", "__pycache__"}
 """Names that a listing leaves out: they come and go without the user's doing."""
 
 _own: list[str] = []
+_roots: tuple[str, ...] = ()
+_dots = "\0"
 
 
 def exclude(path: str | os.PathLike[str]) -> None:
@@ -58,16 +61,27 @@ def exclude(path: str | os.PathLike[str]) -> None:
         if known + os.sep not in _own:
             _own.append(known + os.sep)
     hidden.add(os.path.basename(folder))
-    _roots.cache_clear()
+    prepare()
+
+
+def prepare() -> None:
+    """Find out where everything is. Never from the hook: `tempfile` opens files while it holds a lock."""
+    global _roots, _dots  # noqa: PLW0603 - a process has one installation
+    jupyter = [os.path.abspath(os.environ[name]) + os.sep for name in _JUPYTER if os.environ.get(name)]
+    cells = os.path.join(os.path.abspath(tempfile.gettempdir()), "ipykernel_")  # the kernel's names for cells
+    _roots = (*_SYSTEM, *_installation(), *jupyter, *_own, cells)
+    _dots = os.path.join(os.path.expanduser("~"), ".")
 
 
 def excluded(path: str) -> bool:
     """Whether an absolute path never counts."""
-    if (path + "/").startswith(_roots()) or "__pycache__" in path or path.endswith(".pyc"):
+    if (path + "/").startswith(_roots) or path.endswith(".pyc"):
         return True
-    if path.startswith(_dots()):
+    if any(part in path for part in _PARTS):
+        return True
+    if path.startswith(_dots):
         # A project may itself live in a dot-folder, such as ~/.local/share/notes.
-        top = path.find("/", len(_dots()))
+        top = path.find("/", len(_dots))
         return top < 0 or not (os.getcwd() + "/").startswith(path[: top + 1])
     return False
 
@@ -102,18 +116,6 @@ def _users(filename: str) -> bool:
         return not filename.startswith("<frozen ")
     path = os.path.abspath(filename)
     return not path.startswith((*_installation(), _OURSELVES))
-
-
-@cache
-def _dots() -> str:
-    return os.path.join(os.path.expanduser("~"), ".")
-
-
-@cache
-def _roots() -> tuple[str, ...]:
-    jupyter = [os.path.abspath(os.environ[name]) + os.sep for name in _JUPYTER if os.environ.get(name)]
-    cells = os.path.join(os.path.abspath(tempfile.gettempdir()), "ipykernel_")  # the kernel's names for cells
-    return (*_SYSTEM, *_installation(), *jupyter, *_own, cells)
 
 
 @cache

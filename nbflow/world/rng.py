@@ -24,7 +24,7 @@ from typing import Any
 
 from nbflow.trace import Fact
 
-__all__ = ["Before", "State", "before", "broken", "changed", "restore"]
+__all__ = ["Before", "State", "before", "broken", "changed", "restore", "snapshot"]
 
 State = dict[str, Any]
 """Where seeded generators stand, by name: plain data that pickles."""
@@ -40,7 +40,7 @@ class Before:
     __slots__ = ("fresh", "state")
 
     def __init__(self) -> None:
-        self.state = _snapshot()
+        self.state = snapshot()
         self.fresh = False  # whether `random` was seeded anew, before anything was drawn from it
         _open.append(self)
 
@@ -58,10 +58,10 @@ def changed(start: Before | None) -> tuple[tuple[Fact, ...], State]:
     if start is None:
         if not _seeded and _numpy() is None:
             return (), {}
-        return (), _snapshot()  # seeded in the run
+        return (), snapshot()  # seeded in the run
     if start in _open:
         _open.remove(start)
-    now = _snapshot()
+    now = snapshot()
     moved = {name: state for name, state in now.items() if not _same(state, start.state.get(name))}
     facts = [
         Fact("random", name, _digest(start.state[name]))
@@ -84,13 +84,14 @@ def restore(state: State) -> None:
 
 def broken(known: Fact) -> str | None:
     """Why a generator does not stand where the run found it, None if it does."""
-    state = _snapshot().get(known.subject)
+    state = snapshot().get(known.subject)
     if state is not None and _digest(state) == known.digest:
         return None
     return f"the state of {known.subject} changed"
 
 
-def _snapshot() -> State:
+def snapshot() -> State:
+    """Where the seeded generators stand; `restore` puts them back there."""
     state: State = {}
     if _seeded:
         state["random"] = random.getstate()

@@ -12,8 +12,9 @@ from collections.abc import Collection
 from typing import Any
 
 from nbflow.trace import Fact
-from nbflow.world.current import current, running
+from nbflow.world.current import NOBODY, current, running
 from nbflow.world.events import HANDLERS
+from nbflow.world.paths import prepare
 from nbflow.world.sight import Sight
 from nbflow.world.threads import claim_threads, sights
 
@@ -28,7 +29,7 @@ def watch() -> Sight:
 
     Example:
         >>> with watch() as sight:
-        ...     _ = os.getcwd()
+        ...     _ = sum(range(10))
         >>> sight.facts(), sight.touched
         ((), frozenset())
     """
@@ -49,6 +50,7 @@ def _install() -> None:
     global _installed  # noqa: PLW0603 - there is one hook in a process
     with _lock:
         if not _installed:
+            prepare()
             sys.addaudithook(_hook)
             claim_threads()
             _installed = True
@@ -61,7 +63,12 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
             try:
                 those = sights()
                 if those:
-                    handle(those, args, sys._getframe(1))  # noqa: SLF001 - who does it is the point
+                    mark = current.get()
+                    current.set(NOBODY)  # what the handler does itself is no event
+                    try:
+                        handle(those, args, sys._getframe(1))  # noqa: SLF001 - who does it is the point
+                    finally:
+                        current.set(mark)
             except Exception as error:
                 if _foreign(error):
                     raise

@@ -155,5 +155,6 @@ def test_it_keeps_its_table_where_the_reader_does_not_trust_the_notebook(note):
     expect(rows).to_have_count(11)
     first, last = (rows.nth(i).locator("td").nth(1).bounding_box() for i in (0, 10))
     assert first["x"] == last["x"] and last["y"] - first["y"] < 11 * 30, "aligned and compact"
-    bar = rows.nth(1).locator("td").nth(4)
-    assert bar.bounding_box()["width"] > 50
+    bar, block = (rows.nth(3).locator("td").nth(4).locator("div").nth(i).bounding_box() for i in (0, 1))
+    assert 0.9 < block["width"] / bar["width"] < 1, "a step that runs since the beginning fills its bar"
+    assert bar["height"] == block["height"] == 10

@@ -10,14 +10,18 @@ from nbflow.keys.canon import dump
 
 names = st.sampled_from(["a", "b", "c", "total"])
 atoms = st.one_of(
-    st.integers(0, 5).map(str), st.sampled_from(["True", "None", "1.0", "0.5", "'x'", "b'x'", "'it''s'", "f'{a}!'", "()"]), names
+    st.integers(0, 5).map(str),
+    st.sampled_from(["True", "None", "1.0", "0.5", "'x'", "b'x'", "'it''s'", "f'{a}!'", "()"]),
+    names,
 )
 
 
 def combine(inner):
     pair = st.tuples(inner, inner)
     return st.one_of(
-        st.tuples(inner, st.sampled_from(["+", "-", "*", "<", "and", "or", "in"]), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+        st.tuples(inner, st.sampled_from(["+", "-", "*", "<", "and", "or", "in"]), inner).map(
+            lambda t: f"({t[0]} {t[1]} {t[2]})"
+        ),
         pair.map(lambda t: f"f({t[0]}, key={t[1]})"),
         pair.map(lambda t: f"[{t[0]}, {t[1]}]"),
         pair.map(lambda t: f"{{{t[0]}: {t[1]}}}"),
@@ -25,7 +29,9 @@ def combine(inner):
         inner.map(lambda e: f"(lambda b: {e})"),
         inner.map(lambda e: f"(not {e})"),
         inner.map(lambda e: f"({e}).size"),
-        inner.map(lambda e: f"f'<{{{e}!r}}>'" if "'" not in e and "{" not in e and "\\" not in e and '"' not in e else e),
+        inner.map(
+            lambda e: f"f'<{{{e}!r}}>'" if "'" not in e and "{" not in e and "\\" not in e and '"' not in e else e
+        ),
     )
 
 
@@ -37,7 +43,9 @@ statements = st.one_of(
     expressions.map(lambda e: f"for b in {e}:\n        f(b)"),
     expressions.map(lambda e: f"return {e}"),
 )
-programs = st.lists(statements, min_size=1, max_size=5).map(lambda body: "def f(a, d=1):\n    " + "\n    ".join(body) + "\n")
+programs = st.lists(statements, min_size=1, max_size=5).map(
+    lambda body: "def f(a, d=1):\n    " + "\n    ".join(body) + "\n"
+)
 
 
 def tokens(source):
@@ -73,7 +81,11 @@ def renamed(source):
     exec(compile(source, "<a>", "exec"), space)
 
     def shape(code):
-        return code.co_code, code.co_names, [shape(c) if hasattr(c, "co_code") else (type(c), repr(c)) for c in code.co_consts]
+        return (
+            code.co_code,
+            code.co_names,
+            [shape(c) if hasattr(c, "co_code") else (type(c), repr(c)) for c in code.co_consts],
+        )
 
     return shape(space["f"].__code__)
 
@@ -83,7 +95,9 @@ def renamed(source):
 def test_renaming_locals_changes_nothing(source, order):
     """A refactoring of local names makes everything run again."""
     tree = ast.parse(source)
-    local = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)} - {"a"}
+    local = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)} - {
+        "a"
+    }
     parameters = {arg.arg for node in ast.walk(tree) if isinstance(node, ast.Lambda) for arg in node.args.args}
     stores = local - parameters
     other = ast.parse(source)

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from nbflow import events as e
-from nbflow.events import Bus
+from nbflow.bus import Bus
 
 
 @pytest.mark.parametrize("kind", e.Event.__args__)

@@ -241,14 +241,31 @@ def test_steps_that_nobody_waits_for_are_joined_at_exit():
     assert ran.stdout.split("\n")[:2] == ["end of script", "done"], ran.stderr
 
 
+def test_steps_that_depend_on_others_are_joined_too(tmp_path):
+    """The last step of a chain would be lost at the exit."""
+    code = script(f"""
+        from nbflow import configure, task
+        configure(store={str(tmp_path / "store")!r})
+        @task
+        def one(x):
+            time.sleep(0.2)
+            return x
+        @task
+        def other(x):
+            print("other", x, flush=True)
+        other.submit(other.submit(one.submit(5)))
+    """)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.split("\n")[:2] == ["other 5", "other None"], ran.stderr
+
+
 def test_ctrl_c_in_a_blocked_result_returns_at_once():
     """Ctrl-C would wait until all workers have ended, as concurrent.futures' pool does."""
     code = script("""
         hung = threading.Event()
         future = start(pool, FakeWorld(lambda: hung.wait(60)))
-        print("ready", flush=True)
-        began = time.monotonic()
         try:
+            print("ready", flush=True)
             future.result()
         except KeyboardInterrupt:
             print("interrupted", flush=True)

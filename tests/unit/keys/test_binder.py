@@ -1,7 +1,7 @@
 """Binding arguments as Python does."""
 
+import inspect
 import re
-import types
 
 import pytest
 
@@ -16,7 +16,7 @@ def only(a, /, b, *, c): ...
 def none(): ...
 def keywords(*, a=1, b): ...
 def positional(a, b=MUTABLE, /): ...
-def annotated(a: "not a name" = object, *, b: 1 / 1 = print) -> "x": ...  # noqa
+def annotated(a: 1 / 1 = object, *, b: print = print) -> len: ...
 async def later(a, b=2): ...
 
 
@@ -39,28 +39,22 @@ CALLS = [((), {}), ((1,), {}), ((1, 2), {}), ((1, 2, 3), {}), ((1,), {"b": 5}), 
 @pytest.mark.parametrize("call", CALLS)
 def test_binds_as_python_does(fn, call):
     """A call that Python accepts is refused, or the other way round, or arguments land at other parameters."""
-    import inspect
-
     args, kwargs = call
     bind = binder(fn)
-    bare = types.FunctionType((lambda: None).__code__, {})
     try:
         bound = inspect.signature(fn).bind(*args, **kwargs)
         bound.apply_defaults()
         expected = tuple(bound.arguments.values())
     except TypeError:
         try:
-            made = fn(*args, **kwargs)
+            fn(*args, **kwargs)
         except TypeError as error:
             with pytest.raises(TypeError, match=re.escape(str(error))):
                 bind(*args, **kwargs)
-        else:
-            made.close() if hasattr(made, "close") else None
-            raise
-        return
+            return
+        raise
     assert bind(*args, **kwargs) == expected
     assert bind.names == tuple(inspect.signature(fn).parameters)
-    assert bare
 
 
 def test_order_of_keywords_is_kept():
@@ -71,7 +65,7 @@ def test_order_of_keywords_is_kept():
 def test_defaults_are_the_very_objects():
     """A default that is compared by identity is not recognised."""
     assert binder(positional)(1)[1] is MUTABLE
-    assert binder(annotated)(1) == (1, print) if False else binder(annotated)() == (object, print)
+    assert binder(annotated)() == (object, print)
 
 
 def test_methods():
@@ -82,7 +76,7 @@ def test_methods():
     assert binder(Model.load)("p") == ("p",)
     assert binder(Model.one)(1) == (1,)
     assert binder(model)(1) == (1,)
-    assert binder(Model)(1).__len__() == 2
+    assert binder(Model)(1) == (1, True)
     assert binder(Model.fit).names == ("self", "x", "y")
     for call in ((), (1, 2, 3)):
         with pytest.raises(TypeError) as theirs:

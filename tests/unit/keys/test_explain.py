@@ -3,14 +3,32 @@
 from nbflow.keys.explain import Difference, compare, nearest
 from nbflow.trace import Trait
 
-OLD = {"the code": Trait("a", ""), "clean()": Trait("b", ""), "input lr": Trait("c", "0.1"), "global LIMIT": Trait("d", "10"), "pandas": Trait("e", "3.1.0")}
+OLD = {
+    "the code": Trait("a", ""),
+    "clean()": Trait("b", ""),
+    "input lr": Trait("c", "0.1"),
+    "global LIMIT": Trait("d", "10"),
+    "pandas": Trait("e", "3.1.0"),
+}
 
 
 def test_texts():
     """The panel cannot say what changed."""
-    new = {**OLD, "clean()": Trait("x", ""), "input lr": Trait("y", "0.05"), "pandas": Trait("z", "3.1.1"), "class Model": Trait("m", "")}
+    new = {
+        **OLD,
+        "clean()": Trait("x", ""),
+        "input lr": Trait("y", "0.05"),
+        "pandas": Trait("z", "3.1.1"),
+        "class Model": Trait("m", ""),
+    }
     del new["global LIMIT"]
-    assert [*map(str, compare(new, OLD))] == ["clean() changed", "input lr 0.1 → 0.05", "pandas 3.1.0 → 3.1.1", "class Model is new", "global LIMIT is gone"]
+    assert [*map(str, compare(new, OLD))] == [
+        "clean() changed",
+        "input lr 0.1 → 0.05",
+        "pandas 3.1.0 → 3.1.1",
+        "class Model is new",
+        "global LIMIT is gone",
+    ]
 
 
 def test_equal_shorts_are_not_shown():

@@ -10,7 +10,7 @@ from nbflow.keys import code
 from nbflow.keys.explain import compare
 from nbflow.keys.guard import CHANGED
 from nbflow.keys.reach import reach
-from tests.unit.keys.test_code import cell
+from tests.unit.keys.code_cases import cell
 
 SOURCE = """
 import functools, math
@@ -153,7 +153,9 @@ def test_data_in_a_closure_die_with_it():
 
 def test_live_handles_count_by_type():
     """A task that logs, or has a connection, is never cached."""
-    space = cell("import logging, threading\nlog, lock = logging.getLogger('a'), threading.Lock()\ndef f(x):\n    with lock: log.info(x)")
+    space = cell(
+        "import logging, threading\nlog, lock = logging.getLogger('a'), threading.Lock()\ndef f(x):\n    with lock: log.info(x)"
+    )
     found = reach(space["f"])
     assert found.live is None
     assert found.traits["global log"].short == "Logger"
@@ -174,7 +176,9 @@ def test_name_that_comes_late():
 
 def test_cell_that_is_filled_late():
     """A closure over a name that is bound after the function was made sees nothing of it."""
-    space = cell("def m():\n    def i(x): return later\n    def fill(v):\n        nonlocal later\n        later = v\n    if False: later = 0\n    return i, fill\nf, fill = m()")
+    space = cell(
+        "def m():\n    def i(x): return later\n    def fill(v):\n        nonlocal later\n        later = v\n    if False: later = 0\n    return i, fill\nf, fill = m()"
+    )
     found = reach(space["f"])
     assert found.unchanged()
     space["fill"](1)
@@ -187,7 +191,10 @@ def test_our_tasks_count_by_their_function():
     from types import ModuleType
 
     fake = ModuleType("nbflow.fake")
-    exec("class Task:\n    def __init__(self, fn, retries=0): self.fn, self.retries = fn, retries\n    def __call__(self, x): return self.fn(x)\ndef task(fn): return Task(fn)", vars(fake))
+    exec(
+        "class Task:\n    def __init__(self, fn, retries=0): self.fn, self.retries = fn, retries\n    def __call__(self, x): return self.fn(x)\ndef task(fn): return Task(fn)",
+        vars(fake),
+    )
 
     def of(line, body="x"):
         space = {"__name__": "__main__", **{name: vars(fake)[name] for name in ("task", "Task")}}
@@ -195,6 +202,13 @@ def test_our_tasks_count_by_their_function():
 
     assert of("@task\n") == of("")
     assert of("@task\n") != of("@task\n", "-x")
+
+
+def test_strings_that_may_name_files():
+    """A file that is named by a constant, and read behind Python's back, changes unseen."""
+    found = reach(cell("HERE = 'a.csv'\ndef g(): return 'b.csv'\ndef f(x):\n    'doc.csv'\n    return HERE, g()")["f"])
+    assert {"a.csv", "b.csv"} <= {*found.strings}
+    assert "doc.csv" not in found.strings
 
 
 def test_wrapped_in_place():

@@ -3,7 +3,8 @@ import threading
 import ipywidgets
 import pytest
 
-from nbflow.events import Bus, Completed
+from nbflow.bus import Bus
+from nbflow.events import Completed
 from nbflow.widget.live import Panel
 from nbflow.widget.output import Output
 from tests.unit.widget.stories import T, board, everything, ran, started

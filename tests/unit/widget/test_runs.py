@@ -3,7 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nbflow.events import Began, Bus, Completed, Hit, Missed, Started
+from nbflow.bus import Bus
+from nbflow.events import Began, Completed, Hit, Missed, Started
 from nbflow.widget import runs
 from tests.unit.widget.stories import T, failed, hit, ran, started
 

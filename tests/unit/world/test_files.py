@@ -397,6 +397,17 @@ def test_own_reads_are_unseen():
     assert facts == {}
 
 
+def test_own_settings_are_unseen():
+    """Where nbflow looks for its options would be an input of every step around."""
+    Path("pyproject.toml").write_text("")
+    code = compile(
+        "from pathlib import Path\nopen('pyproject.toml').close()\nPath('pyproject.toml').read_text()", "x", "exec"
+    )
+    assert seen(exec, code, {"__name__": "nbflow.somewhere"}) == ({}, frozenset())
+    facts, _ = seen(exec, code, {"__name__": "nbflowing"})
+    assert set(facts) == {("file", "pyproject.toml")}
+
+
 def test_mention():
     """A file that a C library opens by a path in the code would not be seen."""
     Path("data.bin").write_text("1")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import glob
 import os
 import signal
 import socket
@@ -327,29 +328,30 @@ def test_error_of_a_signal_handler_passes():
     """A timeout that strikes while the hook runs would be lost."""
 
     class Slow(os.PathLike):
-        """A path that takes its time: the signal arrives inside the hook."""
-
-        def __init__(self):
-            self.asked = 0
+        """`glob` tells the hook before it asks for the path: the hook is the first to ask."""
 
         def __fspath__(self):
-            self.asked += 1
-            return "a"
+            signal.raise_signal(signal.SIGALRM)
+            return "*"
 
     def strike(*_):
         raise StepTimeout
 
-    from nbflow.world import watch as module
-    from nbflow.world.watch import _foreign
-
-    assert module
     old = signal.signal(signal.SIGALRM, strike)
     try:
-        with pytest.raises(StepTimeout) as caught:
-            signal.raise_signal(signal.SIGALRM)
-        assert _foreign(caught.value)
+        with watch(), pytest.raises(StepTimeout):
+            glob.glob(Slow())
     finally:
         signal.signal(signal.SIGALRM, old)
+    assert current.get() is None
+
+
+def test_hook_meets_itself():
+    """What the hook opens while `tempfile` holds its lock would stop the process for ever."""
+    code = (
+        "import tempfile\nfrom nbflow.world import watch\nwith watch():\n    tempfile.gettempdir(); open('a').close()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_hook_never_raises(monkeypatch):

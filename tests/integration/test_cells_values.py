@@ -1,0 +1,289 @@
+"""What a hit gives back: equal values, the same sharing, in this kernel and in a fresh one."""
+
+import pytest
+
+from tests.integration.kernels import Kernel, error, hit, told
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    with Kernel() as kernel:
+        yield kernel
+
+
+@pytest.fixture
+def k(kernel):
+    kernel.fresh()
+    return kernel
+
+
+@pytest.fixture(scope="module")
+def restart(kernel):
+    """A second kernel on the same store, for what has to survive a restart."""
+    with Kernel(store=kernel.store) as other:
+        yield other
+
+
+CHANGES = {
+    "list": ("a = [1, 2]", "a.append(3)", "a == [1, 2, 3]"),
+    "nested list": ("a = {'k': [1]}; inner = a['k']", "a['k'].append(2)", "inner == [1, 2] and a['k'] is inner"),
+    "dict": ("a = {'x': 1}", "a['y'] = 2; del a['x']", "a == {'y': 2}"),
+    "dict order": ("a = {'x': 1, 'y': 2}", "a['x'] = a.pop('x')", "list(a) == ['y', 'x']"),
+    "set": ("a = {1}", "a.add(2)", "a == {1, 2}"),
+    "bytearray": ("a = bytearray(b'ab')", "a += b'c'", "a == b'abc'"),
+    "deque": ("import collections; a = collections.deque([1, 2], maxlen=2)", "a.append(3)", "list(a) == [2, 3]"),
+    "defaultdict": ("import collections; a = collections.defaultdict(list)", "a['k'].append(1)", "a['k'] == [1]"),
+    "Counter": ("import collections; a = collections.Counter('aab')", "a['z'] += 1", "a['z'] == 1 and a['a'] == 2"),
+    "a user's list": (
+        "class L(list): pass\na = L([1]); a.note = 'x'",
+        "a.append(2); a.note = 'y'",
+        "list(a) == [1, 2] and a.note == 'y' and type(a) is L",
+    ),
+    "ndarray": ("import numpy as np; a = np.arange(4)", "a[1] = 9", "a.tolist() == [0, 9, 2, 3]"),
+    "array through a view": (
+        "import numpy as np; base = np.arange(4); a = base[1:3]",
+        "a[0] = 9",
+        "base.tolist() == [0, 9, 2, 3]",
+    ),
+    "object": ("class P: pass\na = P(); a.v = 1", "a.v = 2; a.w = [1]", "a.v == 2 and a.w == [1]"),
+    "object in a list": ("class P: pass\np = P(); p.v = 1; a = [p]", "a[0].v = 2", "p.v == 2 and a[0] is p"),
+    "class attribute": ("class a: n = 1", "a.n += 1", "a.n == 2"),
+    "frame, new column": (
+        "import pandas as pd; a = pd.DataFrame({'x': [1, 2]})",
+        "a['y'] = a.x * 2",
+        "list(a.columns) == ['x', 'y'] and a.y.tolist() == [2, 4]",
+    ),
+    "frame, cell set": ("import pandas as pd; a = pd.DataFrame({'x': [1, 2]})", "a.loc[0, 'x'] = 7", "a.x.tolist() == [7, 2]"),
+    "frame, rows dropped": (
+        "import pandas as pd; a = pd.DataFrame({'x': [1, 2]})",
+        "a.drop(index=0, inplace=True)",
+        "a.x.tolist() == [2]",
+    ),
+    "series": ("import pandas as pd; a = pd.Series([1, 2])", "a[0] = 5", "a.tolist() == [5, 2]"),
+    "numpy Generator": (
+        "import numpy as np; a = np.random.default_rng(1)",
+        "drawn = a.random()",
+        "bool(abs(a.random() - np.random.default_rng(1).random(2)[1]) < 1e-12)",
+    ),
+    "swap of two members": ("m, n = [1], [2]; a = [m, n]", "a.reverse()", "a[0] is n and a[1] is m"),
+    "cycle": ("a = []; a.append(a)", "a.append(1)", "a[0] is a and a[1] == 1"),
+    "tuple holding a list": ("t = [1]; a = (t, 2)", "a[0].append(3)", "t == [1, 3]"),
+    "fitted model": (
+        "import numpy as np\nfrom sklearn.linear_model import LinearRegression\na = LinearRegression()\nX = np.arange(4.)[:, None]",
+        "_ = a.fit(X, X[:, 0] * 2)",
+        "bool(abs(a.coef_[0] - 2) < 1e-9)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_input_changed_in_place_is_changed_again_for_every_alias(k, name):
+    """Peers lose the change, or rebind the name so that aliases go stale."""
+    make, change, holds = CHANGES[name]
+    k.out(make + "\nalias = a")
+    first = k.out("%%task\n" + change)
+    assert k.value(holds) == "True"
+    k.out(make + "\nalias = a")
+    assert k.hits("%%task\n" + change), told(first)
+    assert k.value(f"({holds}), a is alias") == "(True, True)"
+
+
+REFUSED = {
+    "array.array": ("import array; a = array.array('i', [1])", "a.append(2)", "cannot be changed again in place"),
+    "array resized": ("import numpy as np; a = np.arange(3)", "a.resize((5,), refcheck=False)", "in place"),
+    "iterator": ("a = iter([1, 2, 3])", "v = next(a)", "iterator"),
+    "generator as an output": ("a = 1", "g = (i for i in range(a))", "g: a generator has no content to store"),
+    "open file": ("import os; a = os.devnull", "fh = open(a)", "fh: a TextIOWrapper has no content to store"),
+    "lock": ("import threading; a = threading.Lock()", "a.acquire(timeout=1); a.release()", "lock"),
+    "task": ("import asyncio; a = 0", "tk = asyncio.ensure_future(asyncio.sleep(a))", "tk: "),
+    "class not at the top": ("a = 1", "if a:\n    class Hidden: pass\nh = Hidden()", "not defined at the top"),
+    "function from exec": ("a = 1", "exec('def made(): return 1')", "made"),
+    "deep": ("a = 100_000", "deep = []\nfor _ in range(a): deep = [deep]", "too deeply"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_kept_says_why_and_runs_every_time(k, name):
+    """Silently wrong is the one thing a cache must not be."""
+    make, change, why = REFUSED[name]
+    k.out(make)
+    reply, out = k.run("%%task\n" + change)
+    assert reply["status"] == "ok", out
+    assert "not cached" in told(out)
+    assert why in told(out)
+    k.out(make)
+    assert not k.hits("%%task\n" + change)
+
+
+def test_left_overs_of_loops_and_with_blocks_do_not_cost_the_cell(k):
+    """A closed file, a finished pool or a progress bar is no reason to run for an hour again."""
+    cell = (
+        "%%task\nimport concurrent.futures, os, threading\nwith open(os.devnull) as fh:\n    lines = fh.read()\n"
+        "with concurrent.futures.ThreadPoolExecutor(1) as pool:\n    got = pool.submit(int, '3').result()\n"
+        "worker = threading.Thread(target=int); worker.start(); worker.join()"
+    )
+    k.out(cell)
+    k.out("del fh, pool, got, lines, worker")
+    assert k.hits(cell)
+    assert k.value("got, 'fh' in globals(), 'pool' in globals(), 'worker' in globals()") == "(3, False, False, False)"
+
+
+def test_names_bound_on_one_branch_deleted_or_caught(k):
+    """Absent stays absent, deleted stays deleted."""
+    k.out("flag, gone = True, 1")
+    cell = (
+        "%%task\nif flag:\n    one = 1\nelse:\n    other = 2\ndel gone\n"
+        "try:\n    1/0\nexcept ZeroDivisionError as caught:\n    seen = str(caught)"
+    )
+    k.out(cell)
+    k.out("flag, gone = True, 1\ndel one, seen")
+    assert k.hits(cell)
+    assert k.value("one, seen, [n in globals() for n in ('other', 'gone', 'caught')]") == (
+        "(1, 'division by zero', [False, False, False])"
+    )
+
+
+def test_two_hits_give_independent_values(k):
+    """A list that grows through one hit must not have grown in the next."""
+    k.out("%%task\nxs = [1]")
+    k.hits("%%task\nxs = [1]")
+    k.out("first = xs; xs.append(2)")
+    assert k.hits("%%task\nxs = [1]")
+    assert k.value("xs, first") == "([1], [1, 2])"
+
+
+ONE = "%%task\na = [1]\nb = {'k': a, 'again': a}\nimport numpy as np\nbase = np.arange(10)\npart = base[2:4]"
+TWO = "%%task\nc = [a, b]\nd = b['k']"
+THREE = "%%task\na.append(2)"
+SHARED = "b['k'] is a, b['again'] is a, c[0] is a, c[1] is b, d is a, a, np.shares_memory(part, base)"
+
+
+def test_sharing_within_and_across_cells(k, restart):
+    """`b['k'] is a` is how programs are written: two copies drift apart."""
+    for cell in (ONE, TWO, THREE):
+        k.out(cell)
+    want = k.value(SHARED)
+    assert want == "(True, True, True, True, True, [1, 2], True)"
+    k.out("del a, b, c, d, base, part")
+    for each in (k, restart):
+        assert [each.hits(cell) for cell in (ONE, TWO, THREE)] == [True] * 3
+        assert each.value(SHARED) == want
+    restart.out("part[0] = 99")
+    assert restart.value("int(base[2])") == "99"
+
+
+def test_equal_inputs_that_share_otherwise_are_not_taken_for_each_other(k):
+    """`a.append(1)` changes `b` too where they are one list, and only there."""
+    cell = "%%task\na.append(1)\nn = len(b)"
+    k.out("a = []; b = a")
+    k.out(cell)
+    assert k.value("n, b") == "(1, [1])"
+    k.out("a, b = [], []")
+    assert not k.hits(cell)
+    assert k.value("n, b") == "(0, [])"
+    k.out("a = []; b = a")
+    assert k.hits(cell)
+    assert k.value("n, b") == "(1, [1])"
+
+
+DEFINE = (
+    "%%task\nimport dataclasses, enum\nfrom collections import namedtuple\n@dataclasses.dataclass\nclass P:\n    x: int\n"
+    "    def double(self): return P(self.x * 2)\nclass E(enum.Enum):\n    A = 1\np = P(3)\ncolour = E.A\n"
+    "Point = namedtuple('Point', 'x y')\norigin = Point(0, 0)\nclass Counted:\n    n = 0\nCounted.n = 7\nCounted.m = [1]"
+)
+USE = "%%task\nq = [p, p.double(), colour, origin]"
+CLASSES = (
+    "q[0] is p, isinstance(q[1], P), q[1].x, q[2] is E.A, isinstance(q[3], Point), q[3] == (0, 0), "
+    "Counted.n, Counted.m, origin is q[3]"
+)
+
+
+def test_classes_enums_and_named_tuples(k, restart):
+    """`isinstance` must hold after a restart, and for what was made before the class's cell ran again."""
+    k.out(DEFINE)
+    k.out(USE)
+    want = k.value(CLASSES)
+    k.out("old = P, p\ndel q")
+    assert k.hits(USE)
+    assert k.value(CLASSES) == want
+    assert k.hits(DEFINE)
+    assert k.value("P is old[0], isinstance(old[1], P)") == "(True, True)"
+    assert [restart.hits(DEFINE), restart.hits(USE)] == [True, True]
+    assert restart.value(CLASSES) == want == "(True, True, 6, True, True, True, 7, [1], True)"
+
+
+FUNCTIONS = (
+    "%%task\n{0}import inspect, functools\ndef f(a, b=2):\n    # {1}\n    return a + b\ng = lambda q: q * f(q)\n"
+    "def outer(n):\n    total = n\n    def inc(d):\n        nonlocal total\n        total += d\n        return total\n"
+    "    return inc\ninc = outer(10)\ninc(1)\n@functools.lru_cache\ndef cached(x): return x + 1\n"
+    "part = functools.partial(f, 5)\nbound = [1, 2].index"
+)
+
+
+def test_functions_come_back_with_the_source_as_it_stands(k, restart):
+    """`inspect.getsource` and tracebacks need lines; closures need their state."""
+    k.out(FUNCTIONS.format("", "why"))
+    k.out("del f, g, inc, cached, part, bound")
+    for each in (k, restart):
+        assert each.hits(FUNCTIONS.format("\n\n", "reworded"))
+        assert "reworded" in each.value("inspect.getsource(f)")
+        assert each.value("g(3), inc(1), cached(4), part(1), bound(2)") == "(15, 12, 5, 6, 1)"
+        assert "return a + b" in error(each.out("f(1, None)"))
+        assert each.value("f.__globals__ is globals()") == "True"
+
+
+def test_ordinary_values_survive_a_restart(k, restart):
+    """Frames, arrays, text, numbers, plots and Out: the reason to have a cache at all."""
+    cell = (
+        "%%task\nimport numpy as np, pandas as pd, datetime, decimal, pathlib\n"
+        "frame = pd.DataFrame({'x': [1, 2], 'y': ['a', None]}, index=pd.Index([5, 6], name='i')); frame.attrs['k'] = 1\n"
+        "big = np.arange(200_000).reshape(2, -1)\nfortran = np.asfortranarray(np.eye(3))\nzero = np.array(5)\n"
+        "odd = [float('nan'), float('inf'), -0.0, 10**40, b'\\xff', '\\ud800', None, ..., NotImplemented, int]\n"
+        "when = datetime.datetime(2026, 1, 2), decimal.Decimal('1.10'), pathlib.Path('x')\nprint('made')\nframe.x.sum()"
+    )
+    check = (
+        "frame.equals(pd.DataFrame({'x': [1, 2], 'y': ['a', None]}, index=pd.Index([5, 6], name='i'))), frame.attrs, "
+        "int(big.sum()), big.flags.writeable, fortran.flags.f_contiguous, zero.shape, odd, when"
+    )
+    k.out(cell)
+    want = k.value(check)
+    out = restart.out(cell)
+    assert hit(out)
+    assert [each[1:3] for each in out if each[0] == "stream"] == [("stdout", "made\n")]
+    assert restart.value(check) == want
+    restart.out("big[0, 0] = 5")
+    assert k.hits(cell)
+    assert k.value("int(big[0, 0])") == "0"
+
+
+def test_seeded_generators_go_on_where_a_run_would_have_left_them(k):
+    """A reproducible notebook must draw the same numbers behind a cached cell."""
+    k.out("import random\nimport numpy as np\nrandom.seed(1); np.random.seed(1)")
+    cell = "%%task\nr1 = random.random(), float(np.random.rand())"
+    k.out(cell)
+    after = k.value("random.random(), float(np.random.rand())")
+    k.out("random.seed(1); np.random.seed(1)")
+    assert k.hits(cell)
+    assert k.value("random.random(), float(np.random.rand())") == after
+    k.out("random.seed(2)")
+    assert not k.hits(cell)
+
+
+def test_only_the_outputs_asked_for(k):
+    """`--out` keeps a scratch array of ten gigabytes out of the store."""
+    cell = "%%task --out small\nscratch = list(range(1000))\nsmall = sum(scratch)"
+    k.out(cell)
+    k.out("del scratch, small")
+    assert k.hits(cell)
+    assert k.value("small, 'scratch' in globals()") == "(499500, False)"
+
+
+def test_a_cell_that_changes_its_own_input(k):
+    """`n += 1` counts on, and a reset counter hits; `df = clean(df)` is keyed by the old `df`."""
+    k.out("i = 0")
+    assert [(k.hits("%%task\ni += 1"), k.value("i")) for _ in range(3)] == [(False, "1"), (False, "2"), (False, "3")]
+    k.out("i = 0")
+    assert k.hits("%%task\ni += 1")
+    assert k.value("i") == "1"

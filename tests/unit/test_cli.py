@@ -1,0 +1,376 @@
+"""The command line's own parts: words in, lines out."""
+
+import io
+import json
+import os
+
+import nbformat
+import pytest
+
+from nbflow.cli import document, main
+from nbflow.cli.progress import Cell, Progress
+from nbflow.cli.screen import Lines, Live
+from nbflow.errors import ConfigurationError
+from nbflow.events import Began, Completed, Failed, Hit, Missed, Started, Waiting
+from nbflow.step.states import State
+from nbflow.store import open_store
+from nbflow.store.row import Draft
+from nbflow.trace import Trait
+
+# -- words in --
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "COMMAND"),
+        (["frob"], "frob"),
+        (["run"], "NOTEBOOK"),
+        (["run", "a.ipynb", "--nope"], "--nope"),
+        (["ls", "--jso"], "--jso"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_line(words, says, capsys):
+    """Otherwise a typing error would bury its cause in a page of usage."""
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    said = capsys.readouterr()
+    assert says in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "none.ipynb"], "none.ipynb: there is no such file"),
+        (["run", "."], "that is a folder"),
+        (["run", "text.ipynb"], "not a notebook: it is not JSON"),
+        (["run", "list.ipynb"], "not a notebook"),
+        (["run", "r.ipynb"], "a notebook in R"),
+        (["run", "good.ipynb", "--timeout", "soon"], "--timeout='soon' is not a duration"),
+        (["run", "good.ipynb", "--timeout", "-1"], "is not a duration"),
+        (["run", "good.ipynb", "-p", "3=4"], "write name=value"),
+        (["run", "good.ipynb", "-p", "for=4"], "write name=value"),
+        (["run", "good.ipynb", "-p", "x"], "write name=value"),
+        (["run", "good.ipynb", "-o", "none/x.ipynb"], "there is no such folder"),
+        (["run", "good.ipynb", "-o", "."], "that is a folder"),
+        (["clear"], "name a task, or give --all"),
+        (["clear", "fetch", "--all"], "name a task, or give --all"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(words, says, capsys, tmp_path, monkeypatch):
+    """Otherwise a user would read a traceback of ours for a mistake of theirs, or a kernel would start in vain."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.ipynb").write_text("print(1)")
+    (tmp_path / "list.ipynb").write_text("[]")
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "good.ipynb")
+    other = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}})
+    nbformat.write(other, tmp_path / "r.ipynb")
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert says in said.err
+    assert said.err.startswith("nbflow: ")
+    assert said.err.count("\n") == 1
+    assert not list(tmp_path.glob("*.out.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("x=1", 1),
+        ("x=-2.5", -2.5),
+        ("x=[1, 'a']", [1, "a"]),
+        ("x=None", None),
+        ("x=True", True),
+        ("x=New York", "New York"),
+        ("x=", ""),
+        ("x=a=b", "a=b"),
+        ("x=2013-07-01", "2013-07-01"),
+        ("x=__import__('os')", "__import__('os')"),
+    ],
+)
+def test_a_parameter_is_a_literal_or_text(text, value):
+    """Otherwise a number would arrive as text, or text would be run as code."""
+    assert document.parameter(text) == ("x", value)
+
+
+def notebook(*cells):
+    return nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(text, metadata={"tags": tags}) for text, *tags in cells]
+    )
+
+
+def test_parameters_go_behind_the_tagged_cell_and_replace_older_ones():
+    """Otherwise a notebook made for papermill would run on its defaults, or on last week's values."""
+    made = notebook(
+        ("import os",), ("limit = 1", "parameters"), ("limit = 2", "injected-parameters"), ("print(limit)",)
+    )
+    document.inject(made, {"limit": 3, "name": "it's"})
+    assert [cell.source for cell in made.cells] == [
+        "import os",
+        "limit = 1",
+        '# Parameters\nlimit = 3\nname = "it\'s"',
+        "print(limit)",
+    ]
+    nbformat.validate(made)
+
+
+def test_parameters_go_first_where_no_cell_is_tagged():
+    """Otherwise a parameter would be set after it was read."""
+    made = notebook(("print(x)",))
+    document.inject(made, {"x": 1})
+    assert [cell.source for cell in made.cells] == ["# Parameters\nx = 1", "print(x)"]
+    document.inject(made, {})
+    assert len(made.cells) == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [("\n# why\n\n  x = 1\ny", "x = 1"), ("# only this", "# only this"), ("%%task a\nb", "%%task a")],
+)
+def test_a_cell_is_known_by_its_first_line_of_code(source, title):
+    """Otherwise progress would name a cell by a comment, or by nothing."""
+    assert document.title(source) == title
+
+
+def test_the_executed_notebook_lies_beside_its_source(tmp_path):
+    """Otherwise a run would change the notebook it was given, or grow `.out.out.ipynb`."""
+    assert document.beside(tmp_path / "a.b.ipynb") == tmp_path / "a.b.out.ipynb"
+    assert document.beside(tmp_path / "a.out.ipynb") == tmp_path / "a.out.ipynb"
+
+
+def test_a_notebook_is_written_whole_or_not_at_all(tmp_path):
+    """Otherwise a full disk would leave half a notebook where a whole one was."""
+    path = tmp_path / "out.ipynb"
+    path.write_text("old")
+    path.chmod(0o640)
+    document.write(notebook(("x",)), path)
+    assert json.loads(path.read_text())["cells"][0]["source"] == "x"
+    assert path.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(OSError):
+        document.write(notebook(("x",)), tmp_path / "none" / "out.ipynb")
+    with pytest.raises(Exception):
+        document.write(None, path)
+    assert path.read_text().startswith("{")
+    assert os.listdir(tmp_path) == ["out.ipynb"]
+
+
+# -- lines out --
+
+FETCH = Cell(4, 14, "months = fetch.map(range(1, 13))")
+
+
+def run_of(*steps):
+    """A cell's events: name, how it went."""
+    at = 0.0
+    for step, how in enumerate(steps, 1):
+        at += 1.0
+        yield Began(step, at, "fetch", (step,), None)
+        if how == "hit":
+            yield Hit(step, at, 7200.0, 3.5, 2048)
+            continue
+        yield Missed(step, at, "clean() changed", None)
+        yield Started(step, at, 1, 3)
+        if how == "retry":
+            yield Waiting(step, at + 0.5, 1, 2.0, "HTTPError: 503")
+            yield Started(step, at + 2.5, 2, 3)
+        if how == "fail":
+            yield Failed(step, at + 3, "HTTPError: 503", "")
+        else:
+            yield Completed(step, at + 3, 0.5, 1024)
+
+
+def shown(screen_of, *steps, state=State.COMPLETED):
+    stream = io.StringIO()
+    progress = Progress()
+    screen = screen_of(progress, stream)
+    progress.total = 14
+    progress.begin()
+    for event in run_of(*steps):
+        progress.hear(event)
+        screen.hear(event)
+    screen.draw(FETCH._replace(seconds=1.0))
+    progress.end(12.3)
+    screen.end(FETCH._replace(state=state, seconds=12.3))
+    return stream.getvalue(), progress
+
+
+def test_the_summary_counts_hits_misses_retries_and_what_was_saved():
+    """It is what tells a user that the second run was worth it."""
+    _, progress = shown(Lines, "hit", "hit", "retry", "fail")
+    assert progress.summary == "1 of 14 cells in 12.3 s · 2 hits saved 7.0 s · 2 misses · 1 retry · 1 failed"
+    _, progress = shown(Lines)
+    progress.total = 1
+    assert progress.summary == "1 cell in 12.3 s"
+    _, progress = shown(Lines, "run")
+    assert "0 hits · 1 miss" in progress.summary
+
+
+def test_a_log_has_a_line_for_each_retry_and_each_step_and_each_cell():
+    """Otherwise the log of a scheduled run would not say what was tried, what was cached and why something ran."""
+    text, _ = shown(Lines, "hit", "retry", "fail")
+    lines = [line.split() for line in text.splitlines()]
+    assert "\x1b" not in text
+    assert all(line[:2] == ["[", "4/14]"] for line in lines)
+    assert [line[2:4] for line in lines] == [
+        ["⚡", "fetch(1)"],
+        ["↻", "fetch(2)"],
+        ["✓", "fetch(2)"],
+        ["✗", "fetch(3)"],
+        ["✗", "months"],
+    ]
+    assert "failed: HTTPError: 503; again in 2.0 s" in text
+    assert "saved 3.5 s" in text
+    assert "cached 2 h ago" in text
+    assert "2/3" in text
+    assert "miss: clean() changed" in text
+    assert "1 ran · 1 cached · 1 failed" in text
+
+
+def test_ten_thousand_hits_do_not_fill_a_log():
+    """Otherwise a log would be megabytes of lines that say the same; failures among them still show."""
+    text, _ = shown(Lines, *["hit"] * 500, "fail")
+    assert len(text.splitlines()) < 80
+    assert "✗ fetch(501)" in text
+
+
+def test_a_terminal_is_drawn_over():
+    """Otherwise a live run would scroll its own past drawings away, or eat the lines above it."""
+    text, _ = shown(Live, "hit", "retry", state=State.FAILED)
+    first, second = text.split("\x1b[3F\x1b[J")
+    assert first.count("\n") == 3
+    assert second.count("\n") == 3
+    assert "◐ months" in first
+    assert "✗ months" in second
+    assert first.count("\x1b[?7l") == first.count("\x1b[?7h") == 1
+
+
+def test_a_terminal_never_gets_more_lines_than_it_has(monkeypatch):
+    """Otherwise drawing over a long fan-out would repeat its first lines for ever."""
+    monkeypatch.setenv("LINES", "10")
+    monkeypatch.setenv("COLUMNS", "80")
+    text, _ = shown(Live, *["hit"] * 40)
+    drawing = text.partition("\x1b[?7h")[0]
+    assert drawing.count("\n") <= 9
+
+
+def test_a_cell_without_steps_has_its_line():
+    """Most cells of a notebook are ordinary ones."""
+    text, _ = shown(Lines)
+    assert text == f"[ 4/14] ✓ {'months = fetch.map(range(1, 13))':56}      12.3 s\n"
+
+
+def test_a_step_belongs_to_the_cell_that_began_it():
+    """Otherwise a step that nobody waited for would appear to be the next cell's."""
+    progress = Progress()
+    late = list(run_of("run"))
+    progress.begin()
+    for event in late[:-1]:
+        progress.hear(event)
+    progress.begin()
+    progress.hear(late[-1])
+    assert progress.view().total == 0
+
+
+# -- the store --
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("NBFLOW_STORE", str(tmp_path / "kept"))
+    monkeypatch.setenv("NBFLOW_STORE_KEY_FILE", str(tmp_path / "key"))
+    store = open_store()
+    for i, task in enumerate(["fetch", "fetch", "clean"]):
+        traits = {"the code": Trait("00", "")}
+        store.save(
+            Draft(
+                key=f"{i:032x}", tag=task, value=i, cost=1.5, facts=(), traits=traits, created=1e9 + i, serializer=None
+            )
+        )
+    yield store
+    store.close()
+
+
+def test_ls_lists_tasks(store, capsys):
+    """Otherwise nobody could see what takes the space."""
+    assert main(["ls"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:2] for line in lines[1:3]] == [["clean", "1"], ["fetch", "2"]]
+    assert lines[3][:2] == ["3", "results,"]
+    assert main(["ls", "--json"]) == 0
+    clean, fetch = json.loads(capsys.readouterr().out)
+    assert (clean["task"], clean["entries"], clean["cost"], clean["newest"]) == ("clean", 1, 1.5, 1e9 + 2)
+    assert (fetch["task"], fetch["entries"], fetch["cost"]) == ("fetch", 2, 3.0)
+    assert fetch["size"] > 0
+
+
+def test_ls_lists_the_results_of_a_task(store, capsys):
+    """Otherwise nobody could tell one result from another."""
+    assert main(["ls", "fetch", "--json"]) == 0
+    newest, oldest = json.loads(capsys.readouterr().out)
+    assert (newest["task"], newest["created"], newest["cost"]) == ("fetch", 1e9 + 1, 1.5)
+    assert oldest["entry"].startswith(f"{0:032x}.")
+    assert main(["ls", "fetch"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_ls_names_what_there_is_when_asked_for_what_there_is_not(store, capsys):
+    """Otherwise a misspelled task would look like an empty one."""
+    assert main(["ls", "fetsh"]) == 1
+    assert "there is clean, fetch" in capsys.readouterr().err
+
+
+def test_ls_of_no_store_makes_none(tmp_path, monkeypatch, capsys):
+    """Otherwise looking around would litter folders."""
+    monkeypatch.setenv("NBFLOW_STORE", str(tmp_path / "none"))
+    monkeypatch.setenv("NBFLOW_STORE_KEY_FILE", str(tmp_path / "key"))
+    assert main(["ls"]) == 0
+    assert "nothing is kept" in capsys.readouterr().out
+    assert main(["clear", "fetch"]) == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_clear_drops_one_task(store, capsys):
+    """Otherwise there would be no way to drop a result but all of them."""
+    assert main(["clear", "fetch"]) == 0
+    assert "dropped 2 results" in capsys.readouterr().out
+    assert [each.tag for each in store.entries()] == ["clean"]
+    assert main(["clear", "fetch"]) == 1
+
+
+def test_clear_all_asks_first(store, capsys, monkeypatch):
+    """Otherwise one slip would drop weeks of work."""
+    assert main(["clear", "--all"]) == 2
+    assert "--yes" in capsys.readouterr().err
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("no\n"))
+    assert main(["clear", "--all"]) == 1
+    assert len(list(store.entries())) == 3
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert main(["clear", "--all"]) == 0
+    assert not list(store.entries())
+
+
+def test_clear_all_yes_asks_nobody(store):
+    """Otherwise no script could clear a store."""
+    assert main(["clear", "--all", "--yes"]) == 0
+    assert not list(store.entries())
+
+
+def test_a_title_is_one_printable_line():
+    """Otherwise a cell's first line could move the cursor or wrap over the next lines."""
+    line = Cell(1, 2, "x = '\x1b[2J' + " + "y" * 500).line(Progress().view())
+    assert "\x1b" not in line
+    assert len(line) < 90
+
+
+def test_a_command_refuses_what_it_cannot_mean():
+    """The errors of options are ConfigurationErrors, which the command line tells in one line."""
+    with pytest.raises(ConfigurationError):
+        document.parameter("=1")

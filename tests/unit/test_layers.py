@@ -1,0 +1,51 @@
+"""The floors of the code, and what an import of nbflow costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_imports_point_down(monkeypatch, capsys):
+    """A circle, or a core that needs a notebook: nbflow could not be used, or tested, without one."""
+    cli = pytest.importorskip("importlinter.cli")
+    monkeypatch.chdir(ROOT)
+    code = cli.lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert code == 0, capsys.readouterr().out
+
+
+def fresh(code):
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()
+
+
+def test_a_module_of_the_core_does_not_import_the_rest():
+    """`from nbflow import events` inside the core would import all of nbflow, in a circle."""
+    loaded = fresh("import sys, nbflow.step.plan; print(*[m for m in sys.modules])")
+    assert "nbflow.step.plan" in loaded
+    assert not {"nbflow.api", "nbflow.tasks", "nbflow.store", "asyncio", "threading", "tenacity"} & set(loaded)
+
+
+def test_import_starts_nothing():
+    """`from nbflow import task` would start a thread, open a port, make a folder, or import what it does not need."""
+    code = """
+import os, sys, threading
+before = set(os.listdir("/proc/self/fd")) if os.path.exists("/proc") else set()
+from nbflow import task
+after = set(os.listdir("/proc/self/fd")) if os.path.exists("/proc") else set()
+heavy = {"numpy", "pandas", "IPython", "ipywidgets", "anywidget", "diskcache", "joblib", "tenacity", "distributed"}
+print(threading.active_count(), len(after - before), *sorted(heavy & set(sys.modules)))
+"""
+    assert fresh(code) == ["1", "0"]
+
+
+def test_every_public_name_is_there():
+    """A name of the README would not import, or `from nbflow import *` fail."""
+    code = "import nbflow; print(*[n for n in nbflow.__all__ if getattr(nbflow, n, None) is None])"
+    assert fresh(code) == []
+    with pytest.raises(ImportError):
+        from nbflow import no_such_name  # noqa: F401
