@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from nbflow.engine import arun, run, value_of
 from nbflow.errors import ConfigurationError, StoreError, UnfitError, UnkeyableError
-from nbflow.events import Began, Failed, Hit, NotReady, Queued
+from nbflow.events import Began, Failed, Hit, Missed, NotReady, Queued
 from nbflow.explanation import Explanation, explained
 from nbflow.futures import Future, FutureList, futures_in, resolve_futures_to_results
 from nbflow.identity import Identity

@@ -66,7 +66,7 @@ def _asker(frame: FrameType | None) -> str:
 
 def _for_code(frame: FrameType) -> bool:
     asker = _asker(frame)
-    while asker in {"pathlib", "pathlib._local", "tokenize"} and frame.f_back is not None:
+    while asker.partition(".")[0] in {"pathlib", "tokenize"} and frame.f_back is not None:
         frame = frame.f_back
         asker = _asker(frame)
     return asker.startswith(_CODE)
