@@ -10,7 +10,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass, replace
+from itertools import chain
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
+from weakref import WeakSet
 
 from nbflow.errors import InterfaceError, NotReadyError
 from nbflow.step.plan import reason
@@ -32,6 +34,9 @@ R = TypeVar("R")
 blocking: ContextVar[Callable[[], AbstractContextManager[object]]] = ContextVar("nbflow_blocking", default=nullcontext)
 """What a worker enters while it waits for a future, so that its pool can put another one in its place."""
 
+_alive: "WeakSet[Future[Any]]" = WeakSet()
+"""All futures of this process: while there is none, no argument needs to be searched for one."""
+
 
 class Future(concurrent.futures.Future[R], Generic[R]):
     """The result of a submitted step.
@@ -46,6 +51,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         super().__init__()
         self.task, self.arguments = task, arguments
         self.stopping = False
+        _alive.add(self)
 
     def __repr__(self) -> str:
         """`<Future fetch(3) finished>`."""
@@ -194,30 +200,37 @@ _COLLECTIONS = frozenset({list, tuple, set, frozenset, dict, FutureList, allow_f
 
 
 def futures_in(value: Any) -> list[Future[Any]]:
-    """All futures within a value: in lists, tuples, sets, dicts and dataclasses, at any depth."""
+    """All futures within a value: in lists, tuples, sets, dicts and dataclasses, at any depth.
+
+    Goes down layer by layer, so that a million rows are looked at by their types, which is quick.
+    """
+    if not _alive:
+        return []
     found: list[Future[Any]] = []
     seen: dict[int, Any] = {}  # holds what it names, so that no identity is used twice
-    left = [value]
-    while left:
-        each = left.pop()
-        if isinstance(each, Future):
-            found.append(each)
-        elif id(each) not in seen and (parts := _parts(each)):
-            seen[id(each)] = each
-            left.extend(parts)
+    layer: list[Any] = [value]
+    while layer:
+        below: list[Any] = []
+        for kind in set(map(type, layer)) - _ATOMS:
+            if issubclass(kind, Future):
+                found += [each for each in layer if type(each) is kind]
+            elif kind in _COLLECTIONS or is_dataclass(kind):
+                members = {id(each): each for each in layer if type(each) is kind}
+                fresh = [each for name, each in members.items() if name not in seen]
+                seen |= members
+                below += _within(kind, fresh)
+        layer = below
     return found
 
 
-def _parts(value: Any) -> list[Any]:
-    """The members of a value that may hold futures; most values have none."""
-    kind = type(value)
+def _within(kind: type, values: list[Any]) -> Iterable[Any]:
+    """All members of values of one type, keys included."""
+    if kind is dict:
+        return chain(chain.from_iterable(values), chain.from_iterable(map(dict.values, values)))
     if kind in _COLLECTIONS:
-        members = value if kind is not dict else [*value, *value.values()]
-    elif is_dataclass(kind):
-        members = [getattr(value, each.name, None) for each in fields(kind)]
-    else:
-        return []
-    return [] if _ATOMS.issuperset(map(type, members)) else [each for each in members if type(each) not in _ATOMS]
+        return chain.from_iterable(values)
+    names = [each.name for each in fields(kind)]
+    return [getattr(each, name, None) for each in values for name in names]
 
 
 def resolve_futures_to_results(value: Any) -> Any:

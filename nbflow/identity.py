@@ -47,6 +47,8 @@ class Identity:
 
     Attributes:
         parameters: Those that count, in the order of the signature.
+        constants: Strings in the code reached that may name files.
+        handles: Names of the types of live handles that the code reads as globals.
     """
 
     def __init__(self, owner: Any, fn: Callable[..., Any], options: TaskOptions) -> None:
@@ -68,6 +70,7 @@ class Identity:
         name = f"{getattr(fn, '__qualname__', type(fn).__qualname__)}".encode()
         base = canonical((name, reached.code if source else b"", options.version, sorted(policy.parts)))
         self._base = blake2b(_SCHEMA + base, digest_size=16)
+        self.constants, self.handles = reached.strings, reached.handles
         self._everchanging = "run" in policy.parts
 
     def holds(self) -> bool:
@@ -115,8 +118,13 @@ class Identity:
                 raise ConfigurationError(f"cache_key_fn={function!r} returned {key!r}: give text, or None for no key")
         return made
 
-    def traits(self, values: tuple[Any, ...]) -> Traits:
-        """What the key is made of, part by part: `explain` compares it with other entries."""
+    def traits(self, values: tuple[Any, ...], handles: list[str] | None = None) -> Traits:
+        """What the key is made of, part by part: `explain` compares it with other entries.
+
+        Args:
+            values: As bound.
+            handles: Receives the names of the types of live handles among them.
+        """
         live, inputs = self._live, self.inputs(values)
         named = [(name, f"input {name}", value) for name, value in zip(self.parameters, inputs, strict=True)]
         if live is not None:
@@ -126,4 +134,4 @@ class Identity:
             named.append(("version", "version", self._version))
         if self._functions:
             named.append(("the key", "the key", self._made(values)))
-        return self._traits | {label: trait(value, name) for name, label, value in named}
+        return self._traits | {label: trait(value, name, handles) for name, label, value in named}

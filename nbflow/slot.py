@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbflow import world
 from nbflow.clock import Clock
@@ -25,6 +25,13 @@ NO_ENTRY = "no entry for this code and these inputs"
 
 running: ContextVar["Slot | None"] = ContextVar("nbflow_slot", default=None)
 """The innermost slot that is being filled here: a step inside it that needs the same key would wait for ever."""
+
+
+class _Drawn(NamedTuple):
+    """How a value is stored whose run drew from generators that the user had seeded."""
+
+    value: Any
+    random: Any
 
 
 class Slot:
@@ -46,6 +53,8 @@ class Slot:
     """What the key was made of."""
     facts: tuple[Fact, ...] = ()
     """What the run was seen to depend on."""
+    random: Any = None
+    """Where the run left seeded generators; a hit leaves them there too."""
     serializer: Any = None
     """How values become bytes; None is the store's own way."""
     parent: "Slot | None" = None
@@ -108,7 +117,11 @@ class Slot:
 
     def load(self, command: Load) -> Any:
         """The value of an entry."""
-        return self.store.load(command.entry, self.serializer)
+        value = self.store.load(command.entry, self.serializer)
+        if type(value) is _Drawn:
+            world.rng.restore(value.random)
+            return value.value
+        return value
 
     def claim(self, _: Claim) -> None:
         """Wait in this thread until the key is this step's; a worker lends its place meanwhile."""
@@ -126,13 +139,14 @@ class Slot:
 
     def save(self, command: Save) -> int:
         """Keep a result: bytes stored. What cannot be kept is told once."""
+        value = command.outcome.value
         try:
             self.check()
             return self.store.save(
                 Draft(
                     key=self.key,
                     tag=self.task,
-                    value=command.outcome.value,
+                    value=_Drawn(value, self.random) if self.random else value,
                     cost=command.cost,
                     facts=self.facts,
                     traits=self.traits,

@@ -18,13 +18,14 @@ from nbflow.explanation import Explanation, explained
 from nbflow.futures import Future, FutureList, futures_in, resolve_futures_to_results
 from nbflow.identity import Identity
 from nbflow.jobs import begun, keep, settle, start_async, start_job, when_done
+from nbflow.keys.handles import reaches
 from nbflow.keys.traits import trait
 from nbflow.logs import current_step, warn
 from nbflow.mapping import items
 from nbflow.options import TaskOptions
 from nbflow.session import session
 from nbflow.slot import Slot
-from nbflow.step.commands import Err, Ok, Outcome, Seen
+from nbflow.step.commands import Err, Load, Ok, Outcome, Seen
 from nbflow.step.plan import Plan, judge, plan, reason
 from nbflow.step.policy import policy_of
 from nbflow.store import Store
@@ -131,7 +132,7 @@ class Task(Generic[P, R]):
             values = identity.bind(args, kwargs)
             tell(Began(step, time(), self.name, _brief(values), current_step.get()))
             known = True
-            slot = self._slot(identity, values)
+            slot, handles = self._slot(identity, values), list[str]()
         except Exception as error:
             if known:  # a step that was told of ends for whoever shows it
                 tell(Failed(step, time(), reason(error), ""))
@@ -141,17 +142,20 @@ class Task(Generic[P, R]):
             verdict = judge(step, seen, time(), policy)
             if isinstance(verdict, Hit):
                 try:
-                    value = slot.store.load(seen.entry)
+                    value = slot.load(Load(seen.entry))
                 except StoreError as error:
                     verdict = judge(step, Seen(str(error)), time(), policy)
                 else:
                     tell(verdict)
                     return Ok(value), None, None
-            slot.traits = identity.traits(values)
+            slot.traits = identity.traits(values, handles)
             assert isinstance(verdict, Missed)
             tell(verdict._replace(traits=slot.traits))
         body = partial(self.fn, *args, **kwargs)
         work = Work(step, body, slot, session.clock, session.bus, log_prints=self.options.log_prints)
+        if slot is not None:
+            work.mentions = (*identity.constants, *identity.inputs(values))
+            work.touching = {kind for handle in (*identity.handles, *handles) if (kind := reaches(handle))}
         return None, plan(step, policy, keyed=slot is not None), work
 
     def _slot(self, identity: Identity, values: tuple[Any, ...]) -> "_TaskSlot | None":

@@ -28,7 +28,7 @@ class Fact(NamedTuple):
     """One thing that a run was seen to depend on.
 
     Attributes:
-        kind: What sort of thing: `file`, `listing`, `environment`, `random`, `distribution`, `name`.
+        kind: What sort of thing: `file`, `listing`, `environment`, `random`, `distribution`, `name`, `touched`.
         subject: Which one: a path, the name of a variable, of a distribution, of a global.
         digest: Hex digest of its content then, `""` if it was not there.
         hint: Plain JSON data that can make verifying cheap, such as a file's size and times.

@@ -5,7 +5,7 @@ A function's step and a cell's step differ in what is called; timing, telling an
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import ExitStack
 from typing import Any
 
@@ -49,6 +49,10 @@ class Work:
     ) -> None:
         self.step, self.body, self.slot, self.clock, self.bus = step, body, slot, clock, bus
         self.log_prints = log_prints
+        self.mentions: Collection[object] = ()
+        """Values that may name files: they count where they do."""
+        self.touching: Collection[str] = ()
+        """What the step reaches by a live handle, which the world does not see."""
 
     def hands(self, *driver: type) -> Hands:
         """All commands but the driver's own."""
@@ -122,7 +126,7 @@ class Work:
     def ran(self, value: Any, sight: world.Sight) -> c.Ok:
         """A value, with what its run was seen to depend on and to touch."""
         if self.slot is not None:
-            self.slot.facts = sight.facts()
+            self.slot.facts, self.slot.random = sight.trace(), sight.state
         return c.Ok(value, sight.touched)
 
 
@@ -140,7 +144,11 @@ class Around(ExitStack):
             self.callback(running.reset, running.set(work.slot))
         if work.log_prints:
             self.enter_context(prints_to(self._log))
-        return self.enter_context(world.watch())
+        sight = self.enter_context(world.watch())
+        sight.mention(work.mentions)
+        for kind in work.touching:
+            sight.touch(kind)
+        return sight
 
     def _log(self, line: str) -> None:
         work = self.work

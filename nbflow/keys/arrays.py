@@ -146,9 +146,10 @@ def _dtype(_: Encoder, value: Any) -> Node:
 
 
 def _ufunc(encoder: Encoder, value: Any) -> bytes:
+    name = str(value.__name__)
     for module in ("numpy", "scipy.special"):
-        if getattr(sys.modules.get(module), str(value.__name__), None) is value:
-            return join(b"ufunc", [module.encode(), value.__name__.encode()])
+        if getattr(sys.modules.get(module), name, None) is value:
+            return join(b"ufunc", [module.encode(), name.encode()])
     raise encoder.refusal(value, "made of a function that cannot be seen")
 
 

@@ -22,8 +22,8 @@ COUNTED = frozenset({"__slots__", "__match_args__", "__hash__"})
 """Special attributes that are no functions, and count."""
 
 MADE = frozenset({
-    "__abstractmethods__", "__doc__", "__firstlineno__", "__module__", "__orig_bases__", "__parameters__", "__qualname__",
-    "__static_attributes__", "__type_params__",
+    "__abstractmethods__", "__doc__", "__firstlineno__", "__module__", "__orig_bases__", "__parameters__",
+    "__qualname__", "__static_attributes__", "__type_params__",
 })  # fmt: skip
 """Special attributes that Python makes, not always and not all of them in every version."""
 

@@ -48,6 +48,7 @@ class Gather:
         self.shorts: dict[str, str] = {}
         self.links: set[tuple[str, str]] = set()
         self.strings: set[str] = set()
+        self.handles: set[str] = set()
         self.labels: dict[tuple[int, str], str] = {}
         self.taken = {ROOT}
         self.queue: deque[tuple[Any, str]] = deque()
@@ -86,6 +87,7 @@ class Gather:
             self.guard.kind(where, value)
             self.add(into, name.encode(), origin.module_of(kind).encode(), origin.name_of(kind).encode())
             self.shorts[into] = origin.name_of(kind)
+            self.handles.add(handles.live(kind))
         else:
             self.guard.kind(where, value)
             self.guard.fetch(where, f"{into}.{name}" if name else into)

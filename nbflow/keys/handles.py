@@ -6,7 +6,7 @@ they count by their type. Everything else here is used up by reading it, or mean
 
 import abc
 
-__all__ = ["live", "spent"]
+__all__ = ["live", "reaches", "spent"]
 
 
 def _names(text: str) -> frozenset[str]:
@@ -14,22 +14,31 @@ def _names(text: str) -> frozenset[str]:
 
 
 # The first part of the module's name and the name of the class: libraries move classes among their modules.
-_LIVE = _names("""
-    aiohttp.ClientSession aiomysql.Connection aiosqlite.Connection anthropic.Anthropic anthropic.AsyncAnthropic
-    asyncpg.Connection asyncpg.Pool boto3.ServiceResource boto3.Session botocore.BaseClient cassandra.Cluster
-    cassandra.Session clickhouse_connect.Client clickhouse_driver.Client concurrent.Executor
-    cx_Oracle.Connection dask.Client distributed.Client duckdb.DuckDBPyConnection elasticsearch.Elasticsearch
-    google.Client http.HTTPConnection httpx.AsyncClient httpx.Client ibis.BaseBackend kafka.KafkaConsumer
-    kafka.KafkaProducer logging.Handler logging.Logger logging.LoggerAdapter loguru.Logger multiprocessing.Pool
-    mysql.MySQLConnectionAbstract MySQLdb.Connection neo4j.Driver openai.AsyncOpenAI openai.OpenAI
-    oracledb.Connection paho.Client paramiko.SSHClient psycopg.AsyncConnection psycopg.Connection
-    psycopg2.connection psycopg2.cursor psycopg_pool.ConnectionPool pymongo.Collection pymongo.Database
-    pymongo.MongoClient pymysql.Connection pyodbc.Connection pyspark.SparkContext pyspark.SparkSession
-    redis.Redis requests.Session smtplib.SMTP snowflake.SnowflakeConnection sqlalchemy.async_scoped_session
-    sqlalchemy.AsyncEngine sqlalchemy.AsyncSession sqlalchemy.Connection sqlalchemy.Engine
-    sqlalchemy.scoped_session sqlalchemy.Session sqlalchemy.sessionmaker sqlite3.Connection sqlite3.Cursor
-    structlog.BoundLoggerBase structlog.BoundLoggerLazyProxy urllib3.PoolManager
-""")
+_REACHING = {
+    "database": _names("""
+        aiomysql.Connection aiosqlite.Connection asyncpg.Connection asyncpg.Pool cassandra.Cluster
+        cassandra.Session clickhouse_connect.Client clickhouse_driver.Client cx_Oracle.Connection
+        duckdb.DuckDBPyConnection elasticsearch.Elasticsearch ibis.BaseBackend mysql.MySQLConnectionAbstract
+        MySQLdb.Connection neo4j.Driver oracledb.Connection psycopg.AsyncConnection psycopg.Connection
+        psycopg2.connection psycopg2.cursor psycopg_pool.ConnectionPool pymongo.Collection pymongo.Database
+        pymongo.MongoClient pymysql.Connection pyodbc.Connection redis.Redis snowflake.SnowflakeConnection
+        sqlalchemy.async_scoped_session sqlalchemy.AsyncEngine sqlalchemy.AsyncSession sqlalchemy.Connection
+        sqlalchemy.Engine sqlalchemy.scoped_session sqlalchemy.Session sqlalchemy.sessionmaker
+        sqlite3.Connection sqlite3.Cursor
+    """),
+    "network": _names("""
+        aiohttp.ClientSession anthropic.Anthropic anthropic.AsyncAnthropic boto3.ServiceResource boto3.Session
+        botocore.BaseClient google.Client http.HTTPConnection httpx.AsyncClient httpx.Client kafka.KafkaConsumer
+        kafka.KafkaProducer openai.AsyncOpenAI openai.OpenAI paho.Client paramiko.SSHClient requests.Session
+        smtplib.SMTP urllib3.PoolManager
+    """),
+    "": _names("""
+        concurrent.Executor dask.Client distributed.Client logging.Handler logging.Logger logging.LoggerAdapter
+        loguru.Logger multiprocessing.Pool pyspark.SparkContext pyspark.SparkSession structlog.BoundLoggerBase
+        structlog.BoundLoggerLazyProxy
+    """),
+}
+_LIVE = {name: kind for kind, names in _REACHING.items() for name in names}
 _SPENT = {
     "a one-shot iterator": _names("builtins.async_generator builtins.coroutine builtins.generator"),
     "an open file": _names("""
@@ -40,9 +49,10 @@ _SPENT = {
         _asyncio.Future _contextvars.Context _contextvars.ContextVar _contextvars.Token _queue.SimpleQueue
         _socket.socket _ssl._SSLContext _thread.RLock _thread._local _thread.lock asyncio.AbstractEventLoop
         asyncio.Future asyncio.Queue asyncio.Runner asyncio._LoopBoundMixin builtins.cell builtins.frame
-        builtins.traceback concurrent.Future ipykernel.Kernel multiprocessing.BaseProcess multiprocessing._ConnectionBase
-        queue.Queue select.epoll selectors.BaseSelector subprocess.Popen threading.Barrier threading.Condition
-        threading.Event threading.Semaphore threading.Thread threading.local traitlets.HasTraits
+        builtins.traceback concurrent.Future ipykernel.Kernel multiprocessing.BaseProcess
+        multiprocessing._ConnectionBase queue.Queue select.epoll selectors.BaseSelector subprocess.Popen
+        threading.Barrier threading.Condition threading.Event threading.Semaphore threading.Thread threading.local
+        traitlets.HasTraits
     """),
     "a weak reference": _names("""
         _weakref.CallableProxyType _weakref.ProxyType _weakref.ReferenceType builtins.weakref
@@ -57,6 +67,11 @@ _WHY = {name: why for why, names in _SPENT.items() for name in names}
 def live(kind: type) -> str:
     """`"sqlite3.Connection"` for a type of live handles, `""` for any other."""
     return next((name for name in _short(kind) if name in _LIVE), "")
+
+
+def reaches(name: str) -> str:
+    """What a live handle, by the name that `live` gave, works on: `database`, `network`, or `""`, neither."""
+    return _LIVE.get(name, "")
 
 
 def spent(kind: type) -> str:

@@ -19,6 +19,8 @@ def _alias(encoder: Encoder, value: Any) -> Node:
     origin = typing.get_origin(value)
     if origin is typing.Union:
         return _union(encoder, value)
+    if origin is typing.Annotated:  # a class, or a special form, as Python's version has it
+        return Node(b"annotated", typing.get_args(value), label=unnamed)
     name = getattr(value, "_name", None) or ""
     unpacked = bool(getattr(value, "__unpacked__", False))
     return Node(b"alias", (str(name), unpacked, origin, *typing.get_args(value)), label=unnamed)
@@ -55,6 +57,8 @@ for _example in (
 register(types.UnionType, _union)
 register(type(typing.List[int]), _alias, subclasses=True)  # noqa: UP006
 register(type(typing.List), _bare_alias, subclasses=True)  # noqa: UP006
+register(type(typing.Literal), _bare_alias, subclasses=True)
+register(type(typing.Optional), _bare_alias, subclasses=True)
 register(typing.TypeVar, _variable)
 register(typing.ParamSpec, _variable)
 register(typing.NewType, _new_type)

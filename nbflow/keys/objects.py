@@ -40,7 +40,7 @@ def instance(encoder: Encoder, value: Any) -> bytes | Node:
     own = _named(kind, state)
     if not args and items is None and pairs is None:
         return Node(tag, own, label=by_attribute)
-    more = [None if part is None else Node(b"items", [*part], label=_item) for part in (items, pairs)]
+    more = [None if part is None else Node(b"items", [*part]) for part in (items, pairs)]
     return Node(
         tag, [Node(b"arguments", args, label=unnamed), Node(b"state", own, label=by_attribute), *more], label=unnamed
     )
@@ -90,10 +90,6 @@ def _computed(kind: type, name: object) -> bool:
         if found is not _MISSING:
             return any("cached_property" in part.__name__ for part in type(found).__mro__)
     return False
-
-
-def _item(_: Sequence[Any], index: int) -> str:
-    return f"[{index}]"
 
 
 def _after_content(members: Sequence[Any], index: int) -> str:

@@ -32,6 +32,7 @@ class Reach(NamedTuple):
             arguments of each call. None if there are none.
         live_names: A label for each of them.
         strings: String constants, in the code and bound to names that it reads: one may name a file.
+        handles: Names of the types of live handles that it reads as globals.
     """
 
     code: bytes
@@ -40,6 +41,7 @@ class Reach(NamedTuple):
     live: Callable[[], tuple[object, ...]] | None
     live_names: tuple[str, ...]
     strings: tuple[str, ...]
+    handles: tuple[str, ...]
 
 
 def reach(thing: Any) -> Reach:
@@ -64,7 +66,8 @@ def reach(thing: Any) -> Reach:
     traits = gather.traits()
     guard = gather.guard
     strings = tuple(sorted(gather.strings))
-    return Reach(gather.digest(traits), traits, guard.unchanged(), guard.live(), tuple(guard.names), strings)
+    handles = tuple(sorted(gather.handles - {""}))
+    return Reach(gather.digest(traits), traits, guard.unchanged(), guard.live(), tuple(guard.names), strings, handles)
 
 
 def begin(thing: Any, gather: Gather) -> None:

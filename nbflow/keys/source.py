@@ -77,7 +77,7 @@ class Parsed:
         self.functions: dict[str, list[tuple[Node, ast.stmt]]] = {}
         self.assigned: dict[int, str] = {}  # names of lambdas, by the ids of their nodes
         self.codes: dict[int, list[CodeType]] = {}
-        self.imports = [*imports(tree)]  # a method call on an imported name compiles to other code
+        self.imports = [*imports(tree)]
         for statement in tree.body:
             for node in ast.walk(statement):
                 if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda) and len(node.targets) == 1:
@@ -107,16 +107,20 @@ class Parsed:
         return ast.FunctionDef(name=name, args=node.args, body=[ast.Return(node.body)], decorator_list=[])
 
     def compiled(self, statement: ast.stmt) -> list[CodeType]:
-        """All code objects in a top-level statement."""
+        """All code objects in a top-level statement, as a module has them and as IPython does.
+
+        A method call on a name that the module imports compiles to other code, and IPython compiles each statement of
+        a cell by itself.
+        """
         known = self.codes.get(id(statement))
         if known is None:
+            known = self.codes[id(statement)] = []
             flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | self.flags
-            module = ast.Module([*self.imports, statement], [])
-            try:
-                known = [*nested(compile(module, "<source>", "exec", flags, dont_inherit=True))]
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                known = []
-            self.codes[id(statement)] = known
+            for body in [[*self.imports, statement], [statement]][not self.imports :]:
+                try:
+                    known += nested(compile(ast.Module(body, []), "<source>", "exec", flags, dont_inherit=True))
+                except (SyntaxError, ValueError, RecursionError, MemoryError):
+                    continue
         return known
 
 

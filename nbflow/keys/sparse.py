@@ -18,7 +18,8 @@ def _matrix(encoder: Encoder, value: Any) -> Node:
         parts = (value.data, _wide(value.offsets))
     else:
         entries = value.tocoo()
-        parts = (entries.data, *map(_wide, entries.coords))
+        places = entries.coords if hasattr(entries, "coords") else (entries.row, entries.col)
+        parts = (entries.data, *map(_wide, places))
     return Node(join(b"sparse", [encoder.kind(type(value))]), (*head, *parts), label=unnamed)
 
 

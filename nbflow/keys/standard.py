@@ -103,7 +103,7 @@ def _defaultdict(encoder: Encoder, value: collections.defaultdict[Any, Any]) -> 
 
 
 def _deque(encoder: Encoder, value: collections.deque[Any]) -> Made:
-    content = Node(b"deque", [value.maxlen, *collections.deque.__iter__(value)])
+    content = Node(join(b"deque", [repr(value.maxlen).encode()]), [*collections.deque.__iter__(value)])
     return derived(encoder, value, collections.deque, content)
 
 

@@ -7,14 +7,15 @@ from nbflow.trace import Trait
 __all__ = ["trait"]
 
 
-def trait(value: object, name: str = "value") -> Trait:
+def trait(value: object, name: str = "value", handles: list[str] | None = None) -> Trait:
     """The trait of one value. A live handle (a connection, a logger) counts by its type.
 
     Args:
         value: Any value.
         name: What it is called, for the message of an error.
+        handles: Receives the names of the types of live handles in it.
 
     Raises:
         UnkeyableError: The value, or something inside it, has no content.
     """
-    return Trait(Encoder(handles=[]).walk(Node(b"value", (value,)), [name]).hex(), short(value))
+    return Trait(Encoder(handles=[] if handles is None else handles).walk(Node(b"value", (value,)), [name]).hex(), short(value))

@@ -58,7 +58,13 @@ class Attempt:
         if not self._limit.rang or not (error is None or isinstance(error, (Expired, asyncio.CancelledError))):
             return None
         assert self.timeout is not None
-        return late(self.timeout).with_traceback(_users(trace))
+        if isinstance(error, Expired):
+            error.__traceback__ = _users(trace)
+        found = late(self.timeout)
+        if trace is not None and not isinstance(error, Expired):
+            found.add_note(f"nbflow: it was waiting in line {trace.tb_lineno} of the cell")
+            found.__traceback__ = trace.tb_next  # a frame that goes on would be shown where it is now
+        return found
 
     def flush(self) -> None:
         """What IPython shows only after a cell is shown now, while it is recorded."""

@@ -19,6 +19,7 @@ from nbflow.engine import Hands, advance
 from nbflow.errors import UnfitError
 from nbflow.notebook.attempt import Attempt
 from nbflow.notebook.decide import Decision
+from nbflow.notebook.limits import Expired
 from nbflow.notebook.replay import chosen, replay
 from nbflow.notebook.report import Report
 from nbflow.notebook.restore import Recording, put_into_effect
@@ -224,30 +225,33 @@ class Step:
     # After an attempt
 
     def _attempted(self, error: BaseException | None, trace: TracebackType | None) -> bool:
-        """Whether the error of an attempt is held back, because there is another one or it is not the right one."""
+        """Whether the error of an attempt is held back: there is another attempt, or another error to raise."""
         attempt = self.attempt
         assert attempt is not None
         attempt.stop()
         late = attempt.timed_out(error, trace)
-        error = late or error
-        if error is None:
+        failure = late or error
+        if failure is None:
             attempt.flush()
             return False
         attempt.close()
-        if isinstance(error, Exception):
+        if isinstance(failure, Exception):
             assert self.plan is not None
-            self.state = advance(self.plan, self.hands, Err(error))
+            self.state = advance(self.plan, self.hands, Err(failure))
         else:
-            self.state = Err(error)
-            self._end_plan(error)
-        if isinstance(self.state, Sleep) and self._put_back(error):
+            self.state = Err(failure)
+            self._end_plan(failure)
+        if isinstance(self.state, Sleep) and self._put_back(failure):
             return True
-        self._failed(error)
-        if late is not None:
+        self._failed(failure)
+        if late is not None and not isinstance(error, Expired):  # another error than the one that is on its way
             self.broken = late
-        else:
-            self.leave()
-        return late is not None
+            return True
+        if late is not None and error is not None:
+            for note in getattr(late, "__notes__", ()):
+                error.add_note(note)
+        self.leave()
+        return False
 
     def _put_back(self, error: BaseException) -> bool:
         """Whether everything is as it was before the cell, so that there can be another attempt."""
@@ -277,10 +281,10 @@ class Step:
         assert attempt is not None
         decision, sight = self.decision, attempt.sight
         decision.ask_store_if(attempt.values)
-        recording, around = self.stage.record(decision.options.out)
+        recording, around = self.stage.record(decision.options.out, keyed=decision.options.key is None)
         recording.random, recording.marks = sight.state, self.report.marks(sight.touched)
         recording.events, recording.values = attempt.shown(), attempt.values
-        decision.surround(around, (*sight.facts(), *self.stage.facts()))
+        decision.surround(around, (*sight.trace(), *self.stage.facts()))
         return recording
 
     def _restore(self, recording: Recording) -> None:

@@ -12,10 +12,10 @@ from nbflow.explanation import cause, explained
 from nbflow.logs import current_step
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.header import parse
-from nbflow.notebook.inputs import cautious, inputs_of, key_of, strings_of, traits_of
+from nbflow.notebook.inputs import cautious, inputs_of, key_of, strings_of, traits_of, users_names
 from nbflow.notebook.restore import CellPickle, Recording
 from nbflow.notebook.slot import CellSlot
-from nbflow.notebook.stage import shared_digest, users_names
+from nbflow.notebook.stage import shared_digest
 from nbflow.notebook.status import Status
 from nbflow.notebook.transform import Cell
 from nbflow.session import session
@@ -30,6 +30,9 @@ __all__ = ["Decision", "of_a_cell"]
 _NEVER = (SyntaxError, NameError, AssertionError, MemoryError)
 """Errors that another attempt would not mend."""
 
+
+_ASKING = frozenset({"input", "getpass"})
+"""What people type is not the result of a cell, and may be a password."""
 
 _cells: set[int] = set()
 _REMEMBERED = 4096
@@ -108,6 +111,8 @@ class Decision:
             return "caching is switched off"
         if self.cell.names.opaque and not self.options.inputs and self.options.key is None:
             return f"it uses {', '.join(sorted(self.cell.names.opaque))}; say what it reads by --in"
+        if (asks := _ASKING & (self.cell.names.reads | self.cell.names.binds)) and self.options.key is None:
+            return f"it asks by {', '.join(sorted(asks))}(); say by --key what the answer stands for"
         return "" if self.cell.body else "there is nothing in it"
 
     def _slot(self) -> CellSlot | None:

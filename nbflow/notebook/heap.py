@@ -56,23 +56,26 @@ class Heap:
     ) -> None:
         self.digest = digest
         self.found: dict[int, _Found] = {}
-        self.shared: list[tuple[Path, Path]] = []
         room = _SNAPSHOT_LIMIT if keep else 0
-        for path, obj, how in _reachable(roots, self.shared):
+        for path, obj, how in _reachable(roots, []):
             size = _size(obj) if how.big else 0
             content = how.take(obj) if how.put and size <= room and (keep or not how.big) else None
             room -= size if content is not None else 0
             mark = (known.get(id(obj)) or digest(obj), cast(obj)) if how.big else None
             self.found[id(obj)] = _Found(path, obj, how, content, mark)
 
-    def changed(self, names: frozenset[str]) -> Iterator[Change]:
+    def changed(self, names: frozenset[str], *, comparable: bool = False) -> Iterator[Change]:
         """Each object below these names that holds something else by now.
+
+        Args:
+            names: Of what is looked at.
+            comparable: Whether what has no content to compare is held to be as it was, instead of changed.
 
         Raises:
             UnfitError: One was changed whose type cannot be changed in place.
         """
         for path, obj, how, old, mark in self.found.values():
-            if path[0] not in names:
+            if path[0] not in names or (comparable and how.big and not isinstance(mark[0], bytes)):
                 continue
             if not (self.digest(obj) != mark[0] if how.big else not same(old, how.take(obj))):
                 continue

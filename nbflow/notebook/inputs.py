@@ -21,14 +21,24 @@ from nbflow.notebook.mentions import identifiers
 from nbflow.notebook.names import Names
 from nbflow.trace import Trait, Traits
 
-__all__ = ["IPYTHONS", "cautious", "digest_of", "inputs_of", "key_of", "strings_of", "traits_of"]
+__all__ = ["IPYTHONS", "cautious", "digest_of", "inputs_of", "key_of", "strings_of", "traits_of", "users_names"]
 
 IPYTHONS = re.compile(r"(_{1,3}|_+(i+|\d+|i\d+|ih|oh|dh|exit_code)|In|Out|__\w+__|get_ipython|quit|exit|open)$")
 """Names that IPython keeps in the namespace for itself."""
 
+_SHELLS = frozenset({"In", "Out", "get_ipython", "quit", "exit", "open"})
 _SCHEMA = b"nbflow-cell-1"
 _CODE = (FunctionType, type, ModuleType)
 _ROOT = "the code"
+
+
+def users_names(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user's names are bound to."""
+    return {
+        name: value
+        for name, value in namespace.items()
+        if name not in _SHELLS and not (name.startswith("_") and IPYTHONS.match(name))
+    }
 
 
 def inputs_of(names: Names, options: CellOptions, namespace: Mapping[str, Any]) -> list[str]:

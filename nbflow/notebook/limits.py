@@ -11,13 +11,21 @@ import time
 from types import FrameType
 from typing import Any
 
+from nbflow.timeouts import late
+
 __all__ = ["Alarm", "Cancelling", "Expired", "Limit"]
 
 _AGAIN = 0.05  # seconds until an alarm that found the wrong stack rings again
 
 
 class Expired(BaseException):
-    """On its way from the alarm to the end of the attempt; no `except Exception` of the user's stops it."""
+    """A `StepTimeout` on its way from the alarm to the end of the cell, which no `except Exception` stops.
+
+    It is what the cell is seen to raise, under that name: whatever is raised anew would not know the user's line.
+    """
+
+
+Expired.__name__ = Expired.__qualname__ = "StepTimeout"
 
 
 class Limit:
@@ -63,7 +71,7 @@ class Alarm(Limit):
         while elapsed >= self.limit and frame is not None and self.frame is not None:
             if frame is self.frame:
                 self.rang, self.frame = True, None
-                raise Expired
+                raise Expired(*late(self.limit).args)
             frame = frame.f_back
 
     def stop(self) -> None:

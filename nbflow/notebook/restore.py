@@ -42,8 +42,8 @@ class Recording:
     """
 
     names: dict[str, Any]
-    deleted: list[str]
-    changed: list[tuple[Path, Any]]
+    deleted: list[str] = field(default_factory=list)
+    changed: list[tuple[Path, Any]] = field(default_factory=list)
     random: Any = None
     events: list[Event] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)

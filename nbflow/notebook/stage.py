@@ -10,20 +10,16 @@ from nbflow.notebook.chance import rewind, snapshot
 from nbflow.notebook.forms import own, same
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.heap import Heap, sharing
-from nbflow.notebook.inputs import IPYTHONS, cautious
+from nbflow.notebook.inputs import IPYTHONS, cautious, users_names
 from nbflow.notebook.places import definitions, places
 from nbflow.notebook.restore import Recording, remember, undisturbed
 from nbflow.notebook.transform import Cell
 from nbflow.trace import Fact
 
-__all__ = ["Stage", "users_names"]
+__all__ = ["Stage", "shared_digest"]
 
 _MISSING = object()
-
-
-def users_names(namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """What the user's names are bound to."""
-    return {name: value for name, value in namespace.items() if not IPYTHONS.match(name)}
+_FEW = 10_000  # objects below the inputs: walking over so many takes some 5 ms
 
 
 class Stage:
@@ -49,6 +45,7 @@ class Stage:
         self.heap = Heap(self.roots, cautious, known, keep=keep)
         self.doubtful = {name: cautious(self.before[name]) for name in sorted(decided & self.before.keys())}
         self.touched: set[str] = set()
+        self._changed = False
         self.classes: dict[str, tuple[type, dict[str, Any]]] = {}
         self.figures = _figures()
         self.random = snapshot() if keep else None
@@ -84,18 +81,26 @@ class Stage:
         self.classes.clear()
 
     def facts(self) -> tuple[Fact, ...]:
-        """What the run found out about names: reads that its text had left open, and which inputs are one object."""
+        """What the run found out about names: reads that its text had left open, and which inputs are one object.
+
+        The latter shows when an input is changed, or kept in an output. Where the objects below the inputs are very
+        many, only the former counts.
+        """
         found = [
             Fact("name", name, digest.hex())
             for name in sorted(self.touched - self.inputs)
             if isinstance(digest := self.doubtful.get(name), bytes)
         ]
-        if self.heap.shared:
+        if self._changed or 1 < len(self.heap.found) <= _FEW:
             found.append(Fact("sharing", "what the inputs share", shared_digest(self.roots, self.inputs)))
         return tuple(found)
 
-    def record(self, out: tuple[str, ...] | None) -> tuple[Recording, Surroundings]:
+    def record(self, out: tuple[str, ...] | None, *, keyed: bool) -> tuple[Recording, Surroundings]:
         """What the attempt left behind in the namespace, and what of it need not be stored.
+
+        Args:
+            out: Only these names; None is all.
+            keyed: Whether the inputs' values are in the key; if not, the user answers for those without content.
 
         Raises:
             UnfitError: It read or changed something that a hit could not compare or change again.
@@ -111,7 +116,8 @@ class Stage:
             if missing := [name for name in out if name not in bound]:
                 raise UnfitError(f"--out {missing[0]}: the cell has not bound it")
             bound, deleted = {name: bound[name] for name in out}, []
-        changed = [(change.path, change.new) for change in self.heap.changed(self._read())]
+        changed = [(change.path, change.new) for change in self.heap.changed(self._read(), comparable=not keyed)]
+        self._changed = bool(changed)
         statements = definitions(self.cell.body, bound)
         for name, statement in statements.items():
             remember(name, statement, bound[name])

@@ -58,6 +58,8 @@ class Tee:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not self._open:
+            return
         self._drain()
         self._open = False
         for owner, name, wrapper, before in reversed(self._undo):

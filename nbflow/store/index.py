@@ -24,7 +24,7 @@ __all__ = ["Execute", "Index", "Owner", "transaction"]
 T = TypeVar("T")
 Execute = Callable[..., sqlite3.Cursor]
 
-_guard = threading.Lock()
+_forking = threading.Lock()
 _connections: "weakref.WeakSet[_Connection]" = weakref.WeakSet()
 _indexes: "weakref.WeakSet[Index]" = weakref.WeakSet()
 
@@ -52,6 +52,10 @@ class Owner(Protocol):
         """Tell the user."""
 
 
+class _ForkingError(sqlite3.Error):
+    """A process is about to fork: let go of the connection and come again."""
+
+
 class _Connection:
     """Closes its connection in time: the garbage collector would complain of it (since Python 3.13)."""
 
@@ -59,8 +63,9 @@ class _Connection:
         self.sqlite = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=60, isolation_level=None, check_same_thread=False
         )
-        with _guard:
-            _connections.add(self)
+        _connections.add(self)
+        if _forking.locked():  # whoever waited here would keep its link, and so other threads' connections, open
+            raise _ForkingError
 
     def __del__(self) -> None:
         with suppress(Exception):
@@ -104,13 +109,19 @@ class Index:
             except (sqlite3.Error, OSError) as error:
                 if not self._mend(error):
                     raise
-                return self._run(work, create=create)
+            return self._run(work, create=create)
         except (sqlite3.Error, OSError) as error:
             raise trouble(self.folder.parent, error) from error
 
     def _run(self, work: Callable[[Execute], T], *, create: bool) -> T | None:
-        link = self.link or self._open(create=create)
-        return None if link is None else work(link.execute)
+        while True:
+            try:
+                link = self.link or self._open(create=create)
+                return None if link is None else work(link.execute)
+            except _ForkingError:
+                self.link = link = None
+            with _forking:
+                pass
 
     def check(self) -> bool:
         """Whether the file is still the one that was opened; if not, the next use opens what is there now."""
@@ -210,7 +221,7 @@ def _before_fork() -> None:
     connection that the kernel knew of and deleted the log: https://www.sqlite.org/howtocorrupt.html section 2.6.
     To close one that another thread uses could crash, so it is given a moment to finish; new ones wait.
     """
-    _guard.acquire()
+    _forking.acquire()
     for index in list(_indexes):
         index.close()
     until = time.monotonic() + _MOMENT
@@ -218,4 +229,4 @@ def _before_fork() -> None:
         time.sleep(0.0005)
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_guard.release, after_in_child=_guard.release)
+os.register_at_fork(before=_before_fork, after_in_parent=_forking.release, after_in_child=_forking.release)

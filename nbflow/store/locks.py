@@ -53,7 +53,8 @@ class Flights:
     """Claims on keys, for all stores of this process that share a folder.
 
     Args:
-        path: The file whose bytes are locked; without it (a read-only folder) claims hold in this process only.
+        path: The file whose bytes are locked. Until `making` has opened it, and where that fails (a read-only
+            folder), claims hold in this process only.
     """
 
     def __init__(self, path: Path) -> None:
@@ -133,7 +134,9 @@ class Flights:
             OSError: The folder or the file cannot be made.
         """
         with self._making:
-            file = self._open()
+            if self._file < 0:
+                self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = self._file
             try:
                 self._lock_first(file)
                 yield
@@ -173,19 +176,13 @@ class Flights:
         """In a child: its parent's claims are not its own, and the threads that would end them are not here."""
         self.__init__(self.path)  # type: ignore[misc]
 
-    def _open(self) -> int:
-        if self._file < 0:
-            with self._making:
-                if self._file < 0:
-                    self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return self._file
-
     def _insist(self, key: str, flight: _Flight, *, wait: bool) -> bool:
-        """Lock where it did not go at once: the file is to be opened, somebody is in front, or there are no locks."""
+        """Lock where it did not go at once: somebody is in front, or there are no locks here."""
         try:
-            fcntl.lockf(self._open(), _WAIT if wait else _TRY, 1, flight.place)
+            if self._file >= 0:
+                fcntl.lockf(self._file, _WAIT if wait else _TRY, 1, flight.place)
         except OSError as error:
-            if error.errno in _TAKEN and not wait and self._file >= 0:
+            if error.errno in _TAKEN and not wait:
                 self._land(key, flight)
                 return False
             if error.errno == errno.EDEADLK:

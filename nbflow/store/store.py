@@ -87,6 +87,8 @@ class Store:
         try:
             found = link.execute(FIND, span).fetchall()  # type: ignore[union-attr]
         except (sqlite3.Error, OSError, AttributeError):  # there is none yet, or it must be mended
+            found = link = None
+        if found is None:
             found = self._index.run(lambda execute: execute(FIND, span).fetchall(), create=False) or []
         entries = [entry for row, body in found if (entry := self._check(row, body)) is not None]
         if len(entries) > 1:

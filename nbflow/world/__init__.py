@@ -1,5 +1,6 @@
 """What a run was seen to depend on beyond its inputs, and whether it is still so."""
 
+from nbflow.world import rng
 from nbflow.world.current import unseen
 from nbflow.world.holds import broken
 from nbflow.world.paths import exclude
@@ -7,4 +8,4 @@ from nbflow.world.sight import Sight
 from nbflow.world.versions import distribution
 from nbflow.world.watch import adopt, watch
 
-__all__ = ["Sight", "adopt", "broken", "distribution", "exclude", "unseen", "watch"]
+__all__ = ["Sight", "adopt", "broken", "distribution", "exclude", "rng", "unseen", "watch"]

@@ -13,6 +13,7 @@ _KINDS: dict[str, Callable[[Fact], str | None]] = {
     "file": files.broken,
     "listing": listings.broken,
     "random": rng.broken,
+    "touched": lambda _: None,
 }
 
 

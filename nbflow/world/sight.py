@@ -118,6 +118,12 @@ class Sight:
             self._facts = tuple(_facts(self._notes, self._random[0]))
         return self._facts
 
+    def trace(self) -> tuple[Fact, ...]:
+        """The facts, and what was touched as facts that always hold: a hit hands both on to the steps around it."""
+        if self._notes is None:
+            return self._random[0]
+        return (*(Fact("touched", kind, "") for kind in sorted(self.touched)), *self.facts())
+
     def mention(self, candidates: Iterable[object]) -> None:
         """Count values that name files, such as string constants and inputs, before the run begins.
 
@@ -145,11 +151,14 @@ class Sight:
         """Something beyond files was reached."""
         self.noted().touched.add(kind)
 
-    def adopt(self, facts: Iterable[Fact], touched: Iterable[str]) -> None:
-        """Take on what a step inside this one depended on when it ran."""
+    def adopt(self, facts: Iterable[Fact]) -> None:
+        """Take on what a step inside this one depended on when it ran, and what it touched."""
         notes = self.noted()
-        notes.adopted.extend(facts)
-        notes.touched.update(touched)
+        for fact in facts:
+            if fact.kind == "touched":
+                notes.touched.add(fact.subject)
+            else:
+                notes.adopted.append(fact)
 
     def imported(self, module: str) -> None:
         """The user's code imports a top-level module for the first time."""

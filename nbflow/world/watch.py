@@ -38,12 +38,12 @@ def watch() -> Sight:
     return Sight()
 
 
-def adopt(facts: Collection[Fact], touched: Collection[str] = ()) -> None:
+def adopt(facts: Collection[Fact]) -> None:
     """Hand on what a step depended on when it ran to the steps around it, which now depend on it as well."""
     sight = current.get()
-    if sight is not None and (facts or touched):
+    if sight is not None and facts:
         for each in sight.chain:
-            each.adopt(facts, touched)
+            each.adopt(facts)
 
 
 def _install() -> None:

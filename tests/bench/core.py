@@ -37,10 +37,14 @@ def rows(folder: Path) -> Iterator[Row]:
     numbers = itertools.count(1000)
     made = cached(work, folder / "small")
     yield Row("hit, small", race({n: lambda f=f: f(1) for n, f in made.items()}, 200, 30), "diskcache", 0.8)
-    yield Row("miss, small", race({n: lambda f=f: f(next(numbers)) for n, f in made.items()}, 150, 10), "diskcache", 0.8)
+    yield Row(
+        "miss, small", race({n: lambda f=f: f(next(numbers)) for n, f in made.items()}, 150, 10), "diskcache", 0.8
+    )
     made = cached(take, folder / "takes")
     for name, value in ARGUMENTS.items():
-        yield Row(f"hit, {name}", race({n: lambda f=f, v=value: f(v) for n, f in made.items()}, 40, 10), "diskcache", 0.8)
+        yield Row(
+            f"hit, {name}", race({n: lambda f=f, v=value: f(v) for n, f in made.items()}, 40, 10), "diskcache", 0.8
+        )
     yield fan_out()
     yield from fresh(folder)
 
@@ -96,7 +100,11 @@ def fresh(folder: Path) -> Iterator[Row]:
     imports = alone({name: (script, IMPORT.format(what=what)) for name, what in IMPORTS.items()})
     yield Row("import, after IPython and numpy", imports, "", 0.10)
     numbers = itertools.count(1)
-    for work, number, kept in (("first call, miss, new store", 1, False), ("first call, hit", 1, True), ("first call, miss", None, True)):
+    for work, number, kept in (
+        ("first call, miss, new store", 1, False),
+        ("first call, hit", 1, True),
+        ("first call, miss", None, True),
+    ):
 
         def code(name: str, turn: int, number: int | None = number, kept: bool = kept) -> str:
             where = str(folder / f"fresh-{name}{'' if kept else f'-{turn}'}")
@@ -111,7 +119,9 @@ def alone(scripts: dict[str, tuple[Path, object]], rounds: int = 7) -> dict[str,
     for turn in range(rounds + 1):
         for name, (path, code) in scripts.items():
             path.write_text(code(turn) if callable(code) else str(code))
-            ran = subprocess.run([sys.executable, path], cwd=Path.cwd(), env=environ(), capture_output=True, text=True, check=False)
+            ran = subprocess.run(
+                [sys.executable, path], cwd=Path.cwd(), env=environ(), capture_output=True, text=True, check=False
+            )
             if ran.returncode == 0:
                 found[name].append(float(ran.stdout.split()[-1]))
             elif not turn and "ModuleNotFoundError" not in ran.stderr:

@@ -37,8 +37,13 @@ class Kernel:
     def __init__(self, store=None, setup="", load=True, **environment):
         self.folder = tempfile.mkdtemp(prefix="nbflow-kernel-")
         self.store = str(store or Path(self.folder) / "store")
-        variables = {**os.environ, "NBFLOW_STORE": self.store, "PYTHONPATH": str(ROOT), "MPLCONFIGDIR": self.folder}
-        variables |= {"IPYTHONDIR": self.folder, "NBFLOW_PANEL": "off", **environment}
+        variables = {
+            **os.environ,
+            "NBFLOW_STORE": self.store,
+            "PYTHONPATH": str(ROOT),
+            "MPLCONFIGDIR": f"{self.folder}/mpl",
+        }
+        variables |= {"IPYTHONDIR": f"{self.folder}/ipython", "NBFLOW_PANEL": "off", **environment}
         variables.pop("PYTEST_CURRENT_TEST", None)
         self.manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{self.folder}/ipc")
         self.manager.kernel_spec.argv[0] = sys.executable
@@ -86,7 +91,9 @@ class Kernel:
                 else:
                     out.append(("stream", content["name"], content["text"]))
             elif kind == "execute_result":
-                out.append((kind, content["data"].get("text/plain"), sorted(content["data"]), content["execution_count"]))
+                out.append(
+                    (kind, content["data"].get("text/plain"), sorted(content["data"]), content["execution_count"])
+                )
             elif kind in ("display_data", "update_display_data"):
                 plain = content["data"].get("text/plain")
                 out.append((kind, plain, sorted(content["data"]), content["transient"], content["data"]))

@@ -263,9 +263,7 @@ def test_a_tracing_debugger_sees_the_same_lines(k):
 
 def test_tasks_within_tasks_and_other_transformers(k):
     """A cell that runs cells, and somebody else's transformer, go on working."""
-    out = k.out(
-        "%%task outer\nget_ipython().run_cell('%%task inner\\nnested = 1\\nprint(nested)')\nafter = 2\nafter"
-    )
+    out = k.out("%%task outer\nget_ipython().run_cell('%%task inner\\nnested = 1\\nprint(nested)')\nafter = 2\nafter")
     assert result(out) == "2"
     assert k.value("nested, after") == "(1, 2)"
     k.out(

@@ -156,9 +156,7 @@ def test_what_the_line_says(k):
         r"▸ table · running · miss: first run \| ✓ table · ran in \S+ ms · stored \d+ B · miss: first run",
         told(k.out("%%task\ntable = clean(3)")),
     )
-    assert re.fullmatch(
-        r"⚡ table · cached just now · saved \S+ ms · \d+ B", told(k.out("%%task\ntable = clean(3)"))
-    )
+    assert re.fullmatch(r"⚡ table · cached just now · saved \S+ ms · \d+ B", told(k.out("%%task\ntable = clean(3)")))
     k.out("def clean(v):\n    return v * 3")
     assert "miss: clean() changed" in told(k.out("%%task\ntable = clean(3)"))
     assert "not cached: --no-cache" in told(k.out("%%task --no-cache\ntable = clean(3)"))
@@ -192,4 +190,6 @@ def test_a_hundred_hits_do_not_grow_the_kernel(k):
         k.out(cell)
     k.out("gc.collect(); grown = tracemalloc.take_snapshot().compare_to(before, 'filename'); tracemalloc.stop()")
     found = k.value("sum(s.size_diff for s in grown if 'nbflow' in s.traceback[0].filename)")
-    assert int(found) < 300_000, k.value("[(s.traceback[0].filename, s.size_diff) for s in grown if 'nbflow' in str(s)]")
+    assert int(found) < 300_000, k.value(
+        "[(s.traceback[0].filename, s.size_diff) for s in grown if 'nbflow' in str(s)]"
+    )

@@ -93,7 +93,10 @@ def told(drive: Callable[[FakeWorld], Any], drawn: dict[str, Any]) -> tuple[Any,
         end: Any = ("value", outcome.value) if isinstance(outcome, c.Ok) else ("error", *shape(outcome.error))
     except BaseException as error:
         end = ("raised", *shape(error))
-    events = [(type(event), *(part for part in event if part is not event[-1] or type(event) not in TRACED)) for event in world.events]
+    events = [
+        (type(event), *(part for part in event if part is not event[-1] or type(event) not in TRACED))
+        for event in world.events
+    ]
     asked = [type(command) for command in world.asked if type(command) is c.Call]
     return end, events, world.clock.slept, world.saved, world.calls, world.clock.now, len(asked)
 

@@ -10,7 +10,6 @@ import pytest
 from nbflow.cli import document, main
 from nbflow.cli.progress import Cell, Progress
 from nbflow.cli.screen import Lines, Live
-from nbflow.errors import ConfigurationError
 from nbflow.events import Began, Completed, Failed, Hit, Missed, Started, Waiting
 from nbflow.step.states import State
 from nbflow.store import open_store
@@ -147,7 +146,7 @@ def test_a_notebook_is_written_whole_or_not_at_all(tmp_path):
     path.write_text("old")
     path.chmod(0o640)
     document.write(notebook(("x",)), path)
-    assert json.loads(path.read_text())["cells"][0]["source"] == "x"
+    assert json.loads(path.read_text())["cells"][0]["source"] == ["x"]
     assert path.stat().st_mode & 0o777 == 0o640
     with pytest.raises(OSError):
         document.write(notebook(("x",)), tmp_path / "none" / "out.ipynb")
@@ -368,9 +367,3 @@ def test_a_title_is_one_printable_line():
     line = Cell(1, 2, "x = '\x1b[2J' + " + "y" * 500).line(Progress().view())
     assert "\x1b" not in line
     assert len(line) < 90
-
-
-def test_a_command_refuses_what_it_cannot_mean():
-    """The errors of options are ConfigurationErrors, which the command line tells in one line."""
-    with pytest.raises(ConfigurationError):
-        document.parameter("=1")

@@ -256,6 +256,31 @@ def test_other_pythons_agree(python):
     assert [case[0] for case, each in zip(KEYS, found, strict=True) if key(case[1], *case[2]) != each] == []
 
 
+CELLS = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+from nbflow.keys.reach import reach
+from nbflow.keys.syntax import syntax
+shell = InteractiveShell()
+first = "import json\\ng = [lambda x: json.dumps(x), lambda x: -x]\\nclass A:\\n    def m(self): return json.dumps(1)\\n"
+shell.run_cell(first + "def f(x):\\n    !ls {x}\\n    return open(x), json.dumps(x)").raise_error()
+space = shell.user_ns
+assert all(syntax(function).portable for function in (space["f"], *space["g"], space["A"].m)), "no source"
+before = reach(space["f"])
+shell.run_cell("# moved\\nimport json\\ndef f(x):\\n    !ls {x}\\n    return (open(x), json.dumps(x))  # c").raise_error()
+assert reach(space["f"]).code == before.code, "a reformatted cell"
+assert "ipython" not in before.traits, "its version counts"
+"""
+
+
+def test_ipython_cells():
+    """Code of cells with magics, imports and lambdas would count by its bytecode, and miss after an upgrade of Python."""
+    pytest.importorskip("IPython")
+    command = [sys.executable, "-W", "ignore", "-c", CELLS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
 def test_cell():
     """A reformatted cell would run again, or an edited one would not."""
     import ast

@@ -86,9 +86,10 @@ def test_adopt():
     """A step around one that hit would not depend on what the hit depends on."""
     facts = (Fact("file", "a", "0"), Fact("environment", "X", "0"), Fact("random", "random", "0"))
     with watch() as outer, watch() as inner:
-        adopt(facts, {"network"})
+        adopt((*facts, Fact("touched", "network", "")))
     for sight in (outer, inner):
         assert sight.facts() == facts[:2]
+        assert sight.trace() == (Fact("touched", "network", ""), *facts[:2])
         assert sight.touched == {"network"}
     adopt(facts)
 

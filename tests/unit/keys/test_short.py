@@ -1,0 +1,78 @@
+"""Values in a few characters."""
+
+import enum
+import pathlib
+import re
+
+import pytest
+
+from nbflow.keys.short import short
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+class Thing:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.05, "0.05"),
+        (None, "None"),
+        ("Paris", "'Paris'"),
+        ([0.1, 2], "[0.1, 2]"),
+        (list(range(1000)), "list of 1,000"),
+        ({"a": 1}, "dict of 1"),
+        (b"abc", "bytes of 3"),
+        (10**50, "int of 167 bits"),
+        (Colour.RED, "Colour.RED"),
+        (pathlib.Path("a/b.csv"), "a/b.csv"),
+        (len, "len()"),
+        (Thing, "class Thing"),
+        (re, "module re"),
+        (Thing(), "Thing"),
+    ],
+)
+def test_says_what_it_is(value: object, text: str) -> None:
+    """`explain` would say that an input changed, not from what to what."""
+    assert short(value) == text
+
+
+def test_arrays_and_frames_by_their_size() -> None:
+    """A million numbers, or an address, would be printed below a cell."""
+    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    assert short(numpy.zeros((1000, 3))) == "ndarray float64 1,000 × 3"
+    assert short(pandas.DataFrame({"a": [1]})) == "DataFrame 1 × 1"
+    assert short(numpy.float64(1.5)) == "float64 float64 1.5"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-abcdefghijklmnop1234567890",
+        "ghp_0123456789abcdefABCDEF",
+        "postgres://me:hunter2@host/db",
+        "Bearer abc.def",
+        "password=hunter2",
+        "4f8a9c0d1e2b3a4c5d6e7f80",
+        "eyJhbGciOiJIUzI1NiJ9.x.y",
+    ],
+)
+def test_keeps_secrets(secret: str) -> None:
+    """A key of an API would be written into the history, and into a notebook that is committed."""
+    assert secret not in short(secret)
+    assert short(secret) == f"str of {len(secret)}"
+    assert secret not in short([secret])
+    assert secret not in short({secret: secret})
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 1000, list(range(9)), [10**40] * 8, Thing(), 1e300 + 1e300j, pathlib.Path("a" * 100)]
+)
+def test_is_short_and_without_address(value: object) -> None:
+    """A row of the panel would break over several lines."""
+    assert len(short(value)) <= 40
+    assert "0x" not in short(value)
