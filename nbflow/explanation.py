@@ -45,11 +45,21 @@ def explained(slot: Slot, policy: Policy) -> Explanation:
     return Explanation(slot.task, hit=False, why=why, differences=differences)
 
 
-def cause(store: Store, task: str, why: str, traits: Traits) -> tuple[str, tuple[Difference, ...]]:
-    """Why a step missed: in words, and each part of its key that differs from the nearest entry of its task."""
+def cause(
+    store: Store, task: str, why: str, traits: Traits, before: float | None = None
+) -> tuple[str, tuple[Difference, ...]]:
+    """Why a step missed: in words, and each part of its key that differs from the nearest entry of its task.
+
+    Args:
+        store: Where it looked.
+        task: Its label.
+        why: What the look lacked.
+        traits: What its key is made of.
+        before: Only entries made earlier count, in seconds since the epoch: siblings may have been stored meanwhile.
+    """
     if why != NO_ENTRY:
         return why, ()
-    others = store.traits(task, 50)
+    others = store.traits(task, 50, before)
     differences = nearest(traits, others)
     if not others:
         return "first run", ()

@@ -179,8 +179,13 @@ def as_completed(futures: Iterable[Future[R]], timeout: float | None = None) -> 
     """
     if timeout is not None and timeout < 0:
         raise ValueError(f"timeout={timeout!r}: give 0 or more seconds")
-    with blocking.get()():
-        yield from concurrent.futures.as_completed(futures, timeout)  # type: ignore[misc]
+    ended = concurrent.futures.as_completed(futures, timeout)
+    while True:
+        with blocking.get()():  # not while the caller works on what it got
+            future = next(ended, None)
+        if future is None:
+            return
+        yield cast("Future[R]", future)
 
 
 class unmapped(NamedTuple):  # noqa: N801 - Prefect's name, read as a word beside an argument

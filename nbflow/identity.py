@@ -118,6 +118,12 @@ class Identity:
                 raise ConfigurationError(f"cache_key_fn={function!r} returned {key!r}: give text, or None for no key")
         return made
 
+    def globals(self) -> tuple[tuple[str, Any], ...]:
+        """Label and value, now, of each mutable global, closure cell and default that the code reads."""
+        if self._live is None:
+            return ()
+        return tuple(zip(self._labels, self._live(), strict=False))
+
     def traits(self, values: tuple[Any, ...], handles: list[str] | None = None) -> Traits:
         """What the key is made of, part by part: `explain` compares it with other entries.
 
@@ -125,11 +131,9 @@ class Identity:
             values: As bound.
             handles: Receives the names of the types of live handles among them.
         """
-        live, inputs = self._live, self.inputs(values)
-        named = [(name, f"input {name}", value) for name, value in zip(self.parameters, inputs, strict=True)]
-        if live is not None:
-            labels = self._labels[: len(self._labels) - len(self.parameters)]
-            named += [(label, label, value) for label, value in zip(labels, live(), strict=True)]
+        inputs = zip(self.parameters, self.inputs(values), strict=True)
+        named = [(name, f"input {name}", value) for name, value in inputs]
+        named += [(label, label, value) for label, value in self.globals()]
         if self._version is not None:
             named.append(("version", "version", self._version))
         if self._functions:

@@ -73,20 +73,23 @@ class _Job:
         outcome, self.plan, self.work = self.begin()
         return self._go() if outcome is None else outcome
 
-    def _go(self) -> Outcome | None:
+    def _wake(self) -> Outcome | None:
+        """The wait before a retry is over."""
+        return self._go(CancelledError("the step was cancelled") if self.future.stopping else None)
+
+    def _go(self, error: BaseException | None = None) -> Outcome | None:
         """Drive the plan on; None where the job is parked."""
         plan, work = self.plan, self.work
         assert plan is not None
         assert work is not None
         hands = work.hands(Claim, Sleep)
-        stopped = CancelledError("the step was cancelled") if self.future.stopping else None
-        state = advance(plan, hands, error=stopped)
+        state = advance(plan, hands, error=error)
         while True:
             match state:
                 case Ok() | Err():
                     return state
                 case Sleep(seconds):
-                    work.clock.after(seconds, lambda: self._later(self._go))
+                    work.clock.after(seconds, lambda: self._later(self._wake))
                     return None
                 case _ if self._slot().try_claim():
                     state = advance(plan, hands)

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nbflow import world
+from nbflow import eventlog, world
 from nbflow.bus import Bus
 from nbflow.clock import Clock
 from nbflow.errors import ConfigurationError, StoreError
-from nbflow.events import Event
+from nbflow.events import Event, Missed
+from nbflow.explanation import NO_ENTRY, cause
 from nbflow.logs import warn
 from nbflow.store import Store, open_store
 from nbflow.world import exclude
@@ -52,6 +53,8 @@ class Session:
         self._environ = environ
         self._store: Store | None = None
         self._settings = self.settings = Settings()
+        if eventlog.VARIABLE in environ:  # a parent process wants to hear of the steps
+            self.bus.join(eventlog.EventLog(environ[eventlog.VARIABLE], self.explain))
 
     @property
     def settings(self) -> Settings:
@@ -82,6 +85,13 @@ class Session:
             world.exclude(self._store.folder)
             exclude(self._store.folder)  # or our own files would look like effects of the steps that run
         return self._store
+
+    def explain(self, task: str, missed: Missed) -> str:
+        """Why a step of this label missed, compared with the entries that there were then; `""` where it is told."""
+        store = self.store_or_none()
+        if missed.why != NO_ENTRY or not missed.traits or store is None:
+            return ""
+        return cause(store, task, missed.why, missed.traits, missed.at)[0]
 
     def store_or_none(self) -> Store | None:
         """The store, or None after one warning: a step then runs uncached."""

@@ -274,15 +274,22 @@ class _TaskSlot(Slot):
         self._identity, self._values = identity, values
 
     def check(self) -> None:
-        """Digest the arguments again: they must be as they were before the run."""
-        if _ATOMS.issuperset(map(type, self._values)):
-            return
+        """Digest again what the key was made of: it must be as it was before the run."""
         identity = self._identity
-        for name, value in zip(identity.parameters, identity.inputs(self._values), strict=True):
-            if type(value) not in _ATOMS and trait(value).digest != self.traits[f"input {name}"].digest:
+        inputs = zip(identity.parameters, identity.inputs(self._values), strict=True)
+        for name, value in inputs:
+            if self._changed(f"input {name}", value):
                 raise UnfitError(
                     f"it changes its argument {name!r} in place; return a changed copy, or give ignore=[{name!r}]"
                 )
+        for label, value in identity.globals():
+            if self._changed(label, value):
+                raise UnfitError(f"it reads and changes {label}, so that each run is another one")
+        if not identity.holds():
+            raise UnfitError("it binds something anew that it also reads, so that each run is another one")
+
+    def _changed(self, label: str, value: Any) -> bool:
+        return type(value) not in _ATOMS and trait(value).digest != self.traits[label].digest
 
 
 def _brief(values: tuple[Any, ...]) -> tuple[object, ...]:

@@ -18,4 +18,5 @@ def trait(value: object, name: str = "value", handles: list[str] | None = None) 
     Raises:
         UnkeyableError: The value, or something inside it, has no content.
     """
-    return Trait(Encoder(handles=[] if handles is None else handles).walk(Node(b"value", (value,)), [name]).hex(), short(value))
+    encoder = Encoder(handles=[] if handles is None else handles)
+    return Trait(encoder.walk(Node(b"value", (value,)), [name]).hex(), short(value))

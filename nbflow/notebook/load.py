@@ -10,7 +10,7 @@ from nbflow.notebook.header import flags
 from nbflow.notebook.magics import misplaced, task
 from nbflow.notebook.transform import Wrap, mark
 from nbflow.session import session
-from nbflow.widget import attach, detach, explain
+from nbflow.widget import attach, detach
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
@@ -27,7 +27,7 @@ def load_ipython_extension(shell: Any) -> None:
     for word in ("%%task", "%task"):
         shell.set_hook("complete_command", _flags, str_key=word)
     shell.set_hook("complete_command", _commands, str_key="%nbflow")
-    attach(shell, session.bus, setting=lambda: session.panel, explain=explain, skip=of_a_cell)
+    attach(shell, session.bus, setting=lambda: session.panel, explain=session.explain, skip=of_a_cell)
 
 
 def unload_ipython_extension(shell: Any) -> None:

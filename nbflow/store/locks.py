@@ -27,6 +27,9 @@ __all__ = ["Flights", "flights_of"]
 _PATIENCE = 30.0
 """Seconds that the kernel may call a wait a deadlock before the key is run beside its other holder."""
 
+_MOMENT = 2.0
+"""Seconds that a fork waits for a store to be made."""
+
 _SHORTEST, _LONGEST = 0.002, 0.25
 _WAIT, _TRY = fcntl.LOCK_EX, fcntl.LOCK_EX | fcntl.LOCK_NB
 _TAKEN = (errno.EAGAIN, errno.EACCES)
@@ -172,6 +175,14 @@ class Flights:
             self._left.clear()
             self._file = -1
 
+    def hold(self, timeout: float) -> bool:
+        """Keep this process from making the store, until `let_go`; whether that went in time."""
+        return self._making.acquire(timeout=timeout)
+
+    def let_go(self) -> None:
+        """Undo `hold`, in the same thread."""
+        self._making.release()
+
     def forked(self) -> None:
         """In a child: its parent's claims are not its own, and the threads that would end them are not here."""
         self.__init__(self.path)  # type: ignore[misc]
@@ -297,6 +308,7 @@ class _Poller:
 
 _all: "weakref.WeakValueDictionary[str, Flights]" = weakref.WeakValueDictionary()
 _guard = threading.Lock()
+_held: list[Flights] = []
 
 
 def flights_of(path: Path) -> Flights:
@@ -309,14 +321,25 @@ def flights_of(path: Path) -> Flights:
         return found
 
 
-def _forked() -> None:
+def _before_fork() -> None:
+    """Let whoever makes a store finish: a child could not use one that was half made when it came into being."""
+    _held.extend(flights for flights in list(_all.values()) if flights.hold(_MOMENT))
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop().let_go()
+
+
+def _in_child() -> None:
     global _guard  # noqa: PLW0603 - a thread that is not here may have held it
     _guard = threading.Lock()
+    _held.clear()
     for flights in list(_all.values()):
         flights.forked()
 
 
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
 
 
 def _lineage(owner: object) -> list[object]:

@@ -4,6 +4,7 @@ Whatever goes wrong with the disk is a `StoreError` with one clear line, or a mi
 still has its value and goes on.
 """
 
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -212,9 +213,10 @@ class Store:
 
     # Keeping house.
 
-    def traits(self, tag: str, limit: int) -> list[Traits]:
-        """The parts of the keys of a task's entries, newest first."""
-        found = self._index.run(lambda execute: execute(TRAITS, (tag, limit)).fetchall(), create=False) or []
+    def traits(self, tag: str, limit: int, before: float | None = None) -> list[Traits]:
+        """The parts of the keys of a task's entries, newest first; of those made before a time, if one is given."""
+        those = tag, math.inf if before is None else before, limit
+        found = self._index.run(lambda execute: execute(TRAITS, those).fetchall(), create=False) or []
         return [entry.traits for row, body in found if (entry := self._check(row, body)) is not None]
 
     def entries(self, tag: str | None = None) -> Iterator[Info]:

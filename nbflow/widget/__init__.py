@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbflow.widget.dashboard import explain, panel
+    from nbflow.widget.dashboard import panel
     from nbflow.widget.runs import attach, detach
     from nbflow.widget.view import Board
 
-__all__ = ["Board", "attach", "detach", "explain", "panel"]
+__all__ = ["Board", "attach", "detach", "panel"]
 
-_HOMES = {"Board": "view", "attach": "runs", "detach": "runs", "explain": "dashboard", "panel": "dashboard"}
+_HOMES = {"Board": "view", "attach": "runs", "detach": "runs", "panel": "dashboard"}
 
 
 def __getattr__(name: str) -> Any:

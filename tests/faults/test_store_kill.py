@@ -5,8 +5,8 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +16,6 @@ from nbflow.store import Draft, Store
 SECRET = b"s" * 32
 HEAD = """
 import os, random, sys
-from pathlib import Path
 from nbflow.store import Draft, Store
 said = []
 store = Store(Path(sys.argv[1]), b"s" * 32, warn=said.append)
@@ -158,8 +157,6 @@ def test_a_claim_ends_with_its_holder(start, tmp_path):
 
 def test_a_parked_step_hears_of_another_process(start, tmp_path):
     """An async task would wait for ever for a result that another kernel computes."""
-    import threading
-
     key = "ab" * 16
     holder = start(HOLDER, 0, key)
     holder.stdout.readline()
@@ -175,8 +172,6 @@ def test_a_parked_step_hears_of_another_process(start, tmp_path):
 
 def test_the_kernels_false_deadlocks_are_waited_out(start, tmp_path):
     """Threads of two processes that wait for each other's keys would run them twice, or fail."""
-    import threading
-
     store = Store(tmp_path / "store", SECRET, warn=print)
     key, other = "ab" * 16, "cd" * 16
     code = (
@@ -222,7 +217,7 @@ waiter.join()
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_neither_breaks_nor_inherits(tmp_path):
-    """multiprocessing in a cell would lose rows, drop the parent's claims, or wait for them for ever."""
+    """Process pools in a cell would lose rows, drop the parent's claims, or wait for them for ever."""
     said = []
     store = Store(tmp_path / "store", SECRET, warn=said.append)
     mine, childs = "ab" * 16, "cd" * 16
@@ -261,8 +256,6 @@ def test_a_forked_child_neither_breaks_nor_inherits(tmp_path):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_forking_while_threads_use_the_store(tmp_path):
     """A process pool started beside running tasks would hang or crash the kernel."""
-    import threading
-
     store = Store(tmp_path / "store", SECRET, warn=print)
     stop = threading.Event()
     errors = []

@@ -159,7 +159,7 @@ def test_a_full_disk(tmp_path, value):
             raise AssertionError("nothing was refused")
         assert store.load(store.find("cd" * 16)[0]) == "before"
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        assert not [path for path in store.folder.glob("blobs/*/.*")]
+        assert not list(store.folder.glob("blobs/*/.*"))
         store.save(draft(["after"]))
         assert store.load(store.find(KEY)[0]) == ["after"]
         entries = store.stats().entries

@@ -38,7 +38,6 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from nbflow.errors import UnkeyableError
 from nbflow.keys import digest
 
 SAME, DIFFER, STABLE, REFUSE = "same", "differ", "stable", "refuse"
@@ -1155,7 +1154,7 @@ def main() -> None:
             builders = [each.first, *([each.second] if each.second else [])]
             try:
                 found[each.name] = [digest(build()) for build in builders]
-            except UnkeyableError as error:
-                found[each.name] = [str(error)]
+            except Exception as error:
+                found[each.name] = [repr(error)]
     gc.collect()
     print(json.dumps(found))

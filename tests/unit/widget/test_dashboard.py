@@ -1,5 +1,6 @@
 from nbflow import task
 from nbflow.events import Missed
+from nbflow.session import session
 from nbflow.widget import dashboard
 from nbflow.widget.view import Board
 
@@ -15,7 +16,7 @@ def second(n):
 
 
 def reasons(events):
-    board = Board(dashboard.explain)
+    board = Board(session.explain)
     for event in events:
         board.hear(event)
     return [line.reason for line in board.view().lines]
@@ -38,8 +39,8 @@ def test_what_the_engine_knows_better_stands(fresh):
     """Else an entry that has expired would be blamed on an input."""
     first(1)
     (missed,) = [event for event in fresh.events if type(event) is Missed]
-    assert dashboard.explain("work", missed._replace(why="expired: 2 d old, 1 d allowed")) == ""
-    assert dashboard.explain("work", missed._replace(traits=None)) == ""
+    assert session.explain("work", missed._replace(why="expired: 2 d old, 1 d allowed")) == ""
+    assert session.explain("work", missed._replace(traits=None)) == ""
 
 
 def test_a_panel_that_is_opened_late_knows_what_happened_before(fresh):
