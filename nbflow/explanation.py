@@ -55,11 +55,11 @@ def cause(
         task: Its label.
         why: What the look lacked.
         traits: What its key is made of.
-        before: Only entries made earlier count, in seconds since the epoch: siblings may have been stored meanwhile.
+        before: Only entries made until then count, in seconds since the epoch: siblings may have been stored since.
     """
     if why != NO_ENTRY:
         return why, ()
-    others = store.traits(task, 50, before)
+    others = [each for each in store.traits(task, 50, before) if each != traits]
     differences = nearest(traits, others)
     if not others:
         return "first run", ()

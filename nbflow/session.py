@@ -15,8 +15,9 @@ from nbflow.bus import Bus
 from nbflow.clock import Clock
 from nbflow.errors import ConfigurationError, StoreError
 from nbflow.events import Event, Missed
-from nbflow.explanation import NO_ENTRY, cause
+from nbflow.explanation import cause
 from nbflow.logs import warn
+from nbflow.slot import NO_ENTRY
 from nbflow.store import Store, open_store
 from nbflow.world import exclude
 

@@ -5,6 +5,7 @@ Its own functions count by their code, its other attributes by their values; so 
 generated from.
 """
 
+import copyreg
 import inspect
 import re
 from collections.abc import Callable
@@ -50,6 +51,7 @@ address = re.compile(r" at 0x[0-9a-fA-F]+").sub
 
 def walk_class(gather: Gather, kind: type, label: str, function: Callable[[FunctionType, str], None]) -> None:
     """Collects what a class is made of; `function` collects one of its methods."""
+    copyreg._slotnames(kind)  # type: ignore[attr-defined]  # noqa: SLF001 - else the first pickle adds to the class
     body = vars(kind)
     guard = gather.guard
     me, inside = guard.hold(kind), guard.hold(body)

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 FIND: Final = "SELECT key, value FROM Cache WHERE key > ? AND key < ? AND raw = 1"
-TRAITS: Final = "SELECT key, value FROM Cache WHERE tag = ? AND store_time < ? ORDER BY rowid DESC LIMIT ?"
+TRAITS: Final = "SELECT key, value FROM Cache WHERE tag = ? AND store_time <= ? ORDER BY rowid DESC LIMIT ?"
 ENTRIES: Final = "SELECT key, tag, store_time, access_count, size, access_time FROM Cache WHERE raw = 1"
 NEXT: Final = "SELECT rowid, key, value FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT 1"
 COUNTS: Final = "SELECT value FROM Settings WHERE key IN ('count', 'size') ORDER BY key"
