@@ -6,7 +6,7 @@ A function's step and a cell's step differ in what is called; timing, telling an
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import ExitStack
+from types import TracebackType
 from typing import Any
 
 from nbflow import world
@@ -130,25 +130,39 @@ class Work:
         return c.Ok(value, sight.touched)
 
 
-class Around(ExitStack):
-    """What holds while the user's code runs: which step it is, where prints go, what is seen of the world."""
+class Around:
+    """What holds while the user's code runs: which step it is, where prints go, what is seen of the world.
+
+    Written out instead of as an `ExitStack`, which costs as much as all that it would hold.
+    """
+
+    __slots__ = ("_prints", "_sight", "_slot", "_step", "work")
 
     def __init__(self, work: Work) -> None:
-        super().__init__()
         self.work = work
 
-    def __enter__(self) -> world.Sight:  # type: ignore[override]
+    def __enter__(self) -> world.Sight:
         work = self.work
-        self.callback(current_step.reset, current_step.set(work.step))
-        if work.slot is not None:
-            self.callback(running.reset, running.set(work.slot))
-        if work.log_prints:
-            self.enter_context(prints_to(self._log))
-        sight = self.enter_context(world.watch())
+        self._step = current_step.set(work.step)
+        self._slot = running.set(work.slot or running.get())
+        self._prints = prints_to(self._log) if work.log_prints else None
+        if self._prints is not None:
+            self._prints.__enter__()
+        self._sight = world.watch()
+        sight = self._sight.__enter__()
         sight.mention(work.mentions)
         for kind in work.touching:
             sight.touch(kind)
         return sight
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sight.__exit__(kind, error, trace)
+        if self._prints is not None:
+            self._prints.__exit__(kind, error, trace)
+        running.reset(self._slot)
+        current_step.reset(self._step)
 
     def _log(self, line: str) -> None:
         work = self.work

@@ -1,6 +1,9 @@
 """A value as one part of a key: its digest, and a short form for people."""
 
-from nbflow.keys.encode import Encoder, Node
+from hashlib import blake2b
+
+from nbflow.keys.encode import Encoder, Node, canonical
+from nbflow.keys.plain import ATOMS
 from nbflow.keys.short import short
 from nbflow.trace import Trait
 
@@ -18,5 +21,7 @@ def trait(value: object, name: str = "value", handles: list[str] | None = None) 
     Raises:
         UnkeyableError: The value, or something inside it, has no content.
     """
+    if type(value) in ATOMS:  # a shorter way for most arguments; always this one for an atom
+        return Trait(blake2b(canonical((value,)), digest_size=16).hexdigest(), short(value))
     encoder = Encoder(handles=[] if handles is None else handles)
     return Trait(encoder.walk(Node(b"value", (value,)), [name]).hex(), short(value))
