@@ -7,6 +7,7 @@ that another step is computing, or for the steps it depends on.
 import asyncio
 import atexit
 import contextvars
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
@@ -201,7 +202,9 @@ def _join_at_exit() -> None:
 
 
 def join() -> None:
-    """Wait for all submitted steps, and for those that wait for them."""
+    """Wait for all submitted steps, and for those that wait for them, unless an interrupt ended the program."""
+    if getattr(sys, "last_type", None) is KeyboardInterrupt:
+        return
     while _open:
         for each in list(_open):
             each.wait()

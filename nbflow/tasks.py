@@ -130,7 +130,7 @@ class Task(Generic[P, R]):
         try:
             identity = self.identity
             values = identity.bind(args, kwargs)
-            tell(Began(step, time(), self.name, _brief(values), current_step.get()))
+            tell(Began(step, time(), self.name, _brief(identity.inputs(values)), current_step.get()))
             known = True
             slot, handles = self._slot(identity, values), list[str]()
         except Exception as error:
@@ -204,7 +204,7 @@ class Task(Generic[P, R]):
     def submit(self, *args: Any, **kwargs: Any) -> Future[R]:
         """Run on a worker; returns at once. Futures among the arguments are waited for, and passed as their values."""
         args = self._self + args
-        step, future = next_step(), Future[R](self.name, _brief((*args, *kwargs.values())))
+        step, future = next_step(), Future[R](self.name, self._briefly(args, kwargs))
         session.bus.tell(Queued(step, session.clock.time(), self.name, future.arguments, current_step.get()))
         upstream = futures_in((args, kwargs))
         if upstream:
@@ -213,6 +213,14 @@ class Task(Generic[P, R]):
         else:
             self._start(step, future, args, kwargs)
         return future
+
+    def _briefly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[object, ...]:
+        """Short forms of the arguments that count; of all of them where they do not fit the function."""
+        identity = self.identity
+        try:
+            return _brief(identity.inputs(identity.bind(args, kwargs)))
+        except TypeError:
+            return _brief((*args, *kwargs.values()))
 
     def _start(self, step: int, future: Future[R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         start = start_async if self.isasync else partial(start_job, _pool)

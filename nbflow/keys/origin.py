@@ -91,10 +91,10 @@ def users_module(name: str) -> bool:
     """The same for a module by its name."""
     if name in MAIN:
         return True
-    module = sys.modules.get(name)
-    file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    if isinstance(file, str):
-        return not in_library(file) and not ours(name)
+    for module in (sys.modules.get(name), sys.modules.get(name.partition(".")[0])):  # `numpy.rec` is not imported
+        file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+        if isinstance(file, str):
+            return not in_library(file) and not ours(name)
     return name.partition(".")[0] not in sys.stdlib_module_names and not ours(name)
 
 

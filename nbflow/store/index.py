@@ -25,10 +25,11 @@ T = TypeVar("T")
 Execute = Callable[..., sqlite3.Cursor]
 
 _forking = threading.Lock()
-_connections: "weakref.WeakSet[_Connection]" = weakref.WeakSet()
+_alive: set[int] = set()
+"""Connections from before they open until after they closed."""
 _indexes: "weakref.WeakSet[Index]" = weakref.WeakSet()
 
-_MOMENT = 0.25
+_MOMENT = 5.0
 """Seconds that a fork waits for statements under way in other threads."""
 
 _MADE = "SELECT 1 FROM sqlite_master WHERE name = 'Cache_tag_rowid'"
@@ -60,16 +61,17 @@ class _Connection:
     """Closes its connection in time: the garbage collector would complain of it (since Python 3.13)."""
 
     def __init__(self, path: Path) -> None:
+        _alive.add(id(self))
+        if _forking.locked():  # whoever waited here would keep its link, and so other threads' connections, open
+            raise _ForkingError
         self.sqlite = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=60, isolation_level=None, check_same_thread=False
         )
-        _connections.add(self)
-        if _forking.locked():  # whoever waited here would keep its link, and so other threads' connections, open
-            raise _ForkingError
 
     def __del__(self) -> None:
         with suppress(Exception):
             self.sqlite.close()
+        _alive.discard(id(self))
 
 
 class Link(threading.local):
@@ -225,8 +227,13 @@ def _before_fork() -> None:
     for index in list(_indexes):
         index.close()
     until = time.monotonic() + _MOMENT
-    while len(_connections) and time.monotonic() < until:
+    while _alive and time.monotonic() < until:
         time.sleep(0.0005)
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_forking.release, after_in_child=_forking.release)
+def _in_child() -> None:
+    _alive.clear()
+    _forking.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_forking.release, after_in_child=_in_child)

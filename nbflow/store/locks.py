@@ -27,7 +27,7 @@ __all__ = ["Flights", "flights_of"]
 _PATIENCE = 30.0
 """Seconds that the kernel may call a wait a deadlock before the key is run beside its other holder."""
 
-_MOMENT = 2.0
+_MOMENT = 5.0
 """Seconds that a fork waits for a store to be made."""
 
 _SHORTEST, _LONGEST = 0.002, 0.25

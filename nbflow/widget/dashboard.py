@@ -3,31 +3,56 @@
 from typing import Any
 
 from nbflow.session import session
-from nbflow.widget.output import Output
+from nbflow.widget.output import Output, bundle
+from nbflow.widget.runs import mode
 from nbflow.widget.view import Board
 
 __all__ = ["panel"]
 
+_SAVED = 24  # rows of a still picture
 _PAUSE = 300.0  # seconds: after that long without a step, the timeline of a whole session begins anew
 _shown: Any = None
+
+
+class Still:
+    """The rows as they are now, for readers that draw no widgets."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self._data = data
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return self._data
+
+    def __repr__(self) -> str:
+        return str(self._data["text/plain"])
 
 
 def panel() -> Any:
     """The session's panel, an ipywidget: show it anywhere, more than once, or within other widgets.
 
-    It has the latest steps from before it was asked for, and stays live until it is closed.
+    It has the latest steps from before it was asked for, and stays live until it is closed. Where widgets are not
+    drawn (`nbflow run`, or the settings `html` and `text`) it is the rows as they are now.
     """
     global _shown  # noqa: PLW0603 - one for the session
     # Optional where no notebook is, and slow to import.
     from IPython.core.getipython import get_ipython  # noqa: PLC0415
 
-    from nbflow.widget.live import Panel  # noqa: PLC0415
+    shell = get_ipython()
+    kind = mode(session.panel, shell)
+    if kind in {"html", "text"}:
+        return Still(bundle(_board().view(_SAVED), rich=kind == "html"))
+
+    from nbflow.widget.live import Panel  # noqa: PLC0415 - imports ipywidgets
 
     if _shown is None or _shown.closed:
-        board = Board(session.explain, pause=_PAUSE)
-        for event in tuple(session.recent):
-            board.hear(event)
-        shell = get_ipython()
-        _shown = Panel(board, None if shell is None else Output(shell))
+        _shown = Panel(_board(), None if shell is None else Output(shell))
         _shown.follow(session.bus)
     return _shown
+
+
+def _board() -> Board:
+    """A board that has heard what there is to hear."""
+    board = Board(session.explain, pause=_PAUSE)
+    for event in tuple(session.recent):
+        board.hear(event)
+    return board
