@@ -1,5 +1,7 @@
 """The public names, in one place; `nbflow` hands them on when the first of them is used."""
 
+from typing import Any
+
 from nbflow.cache_policies import DEFAULT, FLOW_PARAMETERS, INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
 from nbflow.errors import (
     ConfigurationError,
@@ -22,7 +24,6 @@ from nbflow.step.waits import exponential_backoff
 from nbflow.store import Store, open_store
 from nbflow.task_runners import ConcurrentTaskRunner, ThreadPoolTaskRunner
 from nbflow.tasks import Task, task
-from nbflow.widget import panel
 
 __all__ = [
     "DEFAULT",
@@ -61,3 +62,14 @@ __all__ = [
     "unmapped",
     "wait",
 ]
+
+
+def panel() -> Any:
+    """The session's panel, an ipywidget: show it anywhere, more than once, or within other widgets.
+
+    It has the latest steps from before it was asked for, and stays live until it is closed. Where widgets are not
+    drawn (`nbflow run`, or the settings `html` and `text`) it is the rows as they are now.
+    """
+    from nbflow.widget import panel as shown  # noqa: PLC0415 - 18 ms that only those who look at it pay
+
+    return shown()

@@ -142,18 +142,20 @@ class Slot:
         value = command.outcome.value
         try:
             self.check()
-            return self.store.save(
-                Draft(
-                    key=self.key,
-                    tag=self.task,
-                    value=_Drawn(value, self.random) if self.random else value,
-                    cost=command.cost,
-                    facts=self.facts,
-                    traits=self.traits,
-                    created=self.clock.time(),
-                    serializer=self.serializer,
-                )
-            )
+            return self.store.save(self.draft(_Drawn(value, self.random) if self.random else value, command.cost))
         except StoreError as error:
             warn(f"{self.task}: the result is not kept: {error}")
             raise
+
+    def draft(self, value: Any, cost: float) -> Draft:
+        """An entry for this key, made now."""
+        return Draft(
+            key=self.key,
+            tag=self.task,
+            value=value,
+            cost=cost,
+            facts=self.facts,
+            traits=self.traits,
+            created=self.clock.time(),
+            serializer=self.serializer,
+        )

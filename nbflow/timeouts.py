@@ -23,7 +23,7 @@ from nbflow.durations import spell
 from nbflow.errors import StepTimeout
 from nbflow.step.commands import Err, Ok, Outcome
 
-__all__ = ["call_within", "late"]
+__all__ = ["Expired", "Guard", "call_within", "interruptible", "late"]
 
 _AGAIN = 0.05  # seconds until an alarm that found the wrong stack rings again
 
@@ -32,7 +32,7 @@ def call_within(call: Callable[[], Any], limit: float | None) -> Any:
     """Call, and raise `StepTimeout` where it takes more than `limit` seconds; None is no limit."""
     if limit is None:
         return call()
-    if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
+    if interruptible():
         return _on_main_thread(call, limit)
     return _on_own_thread(call, limit)
 
@@ -42,20 +42,48 @@ def late(limit: float, more: str = "") -> StepTimeout:
     return StepTimeout(f"the attempt took more than {spell(limit)}{more}")
 
 
-class _Expired(BaseException):
-    """On its way from the alarm to the guard that set it; no `except Exception` stops it."""
+def interruptible() -> bool:
+    """Whether an alarm would reach this thread."""
+    return threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
 
 
-class _Guard:
-    """One limit on the main thread. Rings at most once."""
+class Expired(BaseException):
+    """On its way from the alarm to the guard that set it; no `except Exception` stops it.
 
-    def __init__(self, frame: FrameType, due: float) -> None:
+    A cell is seen to raise it, as a `StepTimeout`: whatever is raised anew would not know the user's line.
+    """
+
+    def __init__(self, guard: "Guard") -> None:
+        super().__init__(*late(guard.limit).args)
+        self.guard = guard
+
+
+Expired.__name__ = Expired.__qualname__ = StepTimeout.__name__
+
+
+class Guard:
+    """One limit on the main thread, for a frame and all that it calls. Rings at most once, by raising `Expired`.
+
+    A limit around this one, or the user's own alarm, still rings in its time, and is set again at the end.
+    """
+
+    def __init__(self, frame: FrameType, limit: float) -> None:
         self.frame: FrameType | None = frame
-        self.due, self.rang = due, False
-        self.outer: Any = None
-        self.outer_due = math.inf  # when the limit around this one, or the user's own alarm, was to ring
+        self.limit, self.rang, self.armed = limit, False, False
+        self.due = self.outer_due = math.inf
+
+    def start(self) -> None:
+        """Begin to count."""
+        now = time.monotonic()
+        left, self.again = signal.getitimer(signal.ITIMER_REAL)
+        self.due, self.outer_due = now + self.limit, (now + left if left else math.inf)
+        self.outer: Any = signal.getsignal(signal.SIGALRM)
+        self.armed = True
+        signal.signal(signal.SIGALRM, self.ring)
+        signal.setitimer(signal.ITIMER_REAL, min(self.limit, left or self.limit), _AGAIN)
 
     def ring(self, number: int, interrupted: FrameType | None) -> None:
+        """The alarm's handler."""
         now = time.monotonic()
         if now >= self.outer_due and callable(self.outer):
             self.outer_due = math.inf
@@ -66,38 +94,40 @@ class _Guard:
         while frame is not None and self.frame is not None:
             if frame is self.frame:
                 self.rang, self.frame = True, None
-                raise _Expired(self)
+                raise Expired(self)
             frame = frame.f_back
+
+    def stop(self) -> None:
+        """It cannot ring any more; again changes nothing. It may ring while this begins: then call it again."""
+        self.frame = None
+        due, self.outer_due = self.outer_due, math.inf  # from here on it is put back, and rings by itself
+        if not self.armed:
+            return
+        self.armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self.outer)
+        if due < math.inf:
+            signal.setitimer(signal.ITIMER_REAL, max(due - time.monotonic(), 0.001), self.again)
+        elif self.again:
+            signal.setitimer(signal.ITIMER_REAL, self.again, self.again)
 
 
 def _on_main_thread(call: Callable[[], Any], limit: float) -> Any:
-    now = time.monotonic()
-    left, again = signal.getitimer(signal.ITIMER_REAL)
-    guard = _Guard(sys._getframe(), now + limit)  # noqa: SLF001 - the documented way to one's own frame
-    guard.outer_due = now + left if left else math.inf
-    guard.outer = signal.getsignal(signal.SIGALRM)
+    guard = Guard(sys._getframe(), limit)  # noqa: SLF001 - the documented way to one's own frame
     try:
-        signal.signal(signal.SIGALRM, guard.ring)
-        signal.setitimer(signal.ITIMER_REAL, min(limit, left or limit), _AGAIN)
+        guard.start()
         value = call()
         if guard.rang:  # the body swallowed even this
             raise late(limit)
-    except _Expired as expired:
-        if expired.args[0] is not guard:
+    except Expired as expired:
+        if expired.guard is not guard:
             raise
         raise late(limit) from None
     finally:
-        try:  # noqa: SIM105 - `suppress` would leave its own frames open to the alarm
-            guard.frame = None
-        except _Expired:
-            pass  # it rang in the last moment, and cannot ring again
-        due, guard.outer_due = guard.outer_due, math.inf  # from here on it is put back, and rings by itself
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, guard.outer)
-        if due < math.inf:
-            signal.setitimer(signal.ITIMER_REAL, max(due - time.monotonic(), 0.001), again)
-        elif again:
-            signal.setitimer(signal.ITIMER_REAL, again, again)
+        try:  # written out: a helper would leave its own frames open to the alarm
+            guard.stop()
+        except Expired:
+            guard.stop()
     return value
 
 

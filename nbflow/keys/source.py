@@ -7,7 +7,10 @@ compiles to the very code that is loaded; else there is no source, and the code 
 import ast
 import dis
 import linecache
+import re
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from importlib.util import MAGIC_NUMBER
 from types import CodeType
@@ -25,6 +28,8 @@ HAS_DOC = 0x4000000
 MEANT = 0x3AC  # *args, **kwargs, and the kinds of generators and coroutines; see inspect.CO_*
 seen: dict[str, list[str]] = {}  # texts by file name: a file edited after its import has two
 KEPT = 4
+NAME = "<nbflow>"
+HUSH = ("ignore", None, Warning, re.compile(re.escape(NAME)), 0)  # of warnings.filters
 
 
 def find(code: CodeType, space: dict[str, Any]) -> Def | None:
@@ -60,12 +65,24 @@ def texts(name: str, space: dict[str, Any]) -> Iterator[str]:
 def parse(text: str, flags: int) -> "Parsed | None":
     """A text, parsed; None if it is no Python."""
     try:
-        tree = compile(
-            text, "<source>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | flags, dont_inherit=True
-        )
+        tree = compiled(text, ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | flags)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     return Parsed(tree, flags)
+
+
+def compiled(source: Any, flags: int, mode: str = "exec") -> Any:
+    """What Python makes of a source. The user, who ran it, has seen its warnings, or made them errors.
+
+    A filter for our name only, for `catch_warnings` is not safe in threads.
+    """
+    filters: Any = warnings.filters
+    filters.insert(0, HUSH)
+    try:
+        return compile(source, NAME, mode, flags, dont_inherit=True)
+    finally:
+        with suppress(ValueError):
+            filters.remove(HUSH)
 
 
 class Parsed:
@@ -118,7 +135,7 @@ class Parsed:
             flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | self.flags
             for body in [[*self.imports, statement], [statement]][not self.imports :]:
                 try:
-                    known += nested(compile(ast.Module(body, []), "<source>", "exec", flags, dont_inherit=True))
+                    known += nested(compiled(ast.Module(body, []), flags))
                 except (SyntaxError, ValueError, RecursionError, MemoryError):
                     continue
         return known
@@ -173,7 +190,7 @@ def covers(node: Node, code: CodeType) -> bool:
 
 def alone(node: ast.Lambda, code: CodeType) -> bool:
     """Whether a lambda compiles to this very code: Python 3.12.1 tells no place of what `lambda: 3` returns."""
-    made = compile(ast.Expression(node), "<source>", "eval", code.co_flags & FUTURE, dont_inherit=True)
+    made = compiled(ast.Expression(node), code.co_flags & FUTURE, "eval")
     inner = [each for each in made.co_consts if isinstance(each, CodeType)]  # those of its defaults come first
     return shape(inner[-1])[1:] == shape(code)[1:]
 

@@ -1,4 +1,7 @@
-"""One turn of a cell's loop: what is recorded and watched while the user's statements run, and the time they have."""
+"""One turn of a cell's loop: what is recorded and watched while the user's statements run, and the time they have.
+
+A cell that does not await is interrupted by an alarm, as a function on the main thread is; one that awaits is cancelled.
+"""
 
 import asyncio
 import sys
@@ -6,10 +9,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from nbflow.errors import StepTimeout
-from nbflow.notebook.limits import Alarm, Cancelling, Expired, Limit
 from nbflow.notebook.tee import Event, Tee, fold
 from nbflow.step.commands import Call
-from nbflow.timeouts import late
+from nbflow.timeouts import Expired, Guard, interruptible, late
 from nbflow.work import Around, Work
 
 __all__ = ["Attempt"]
@@ -26,12 +28,13 @@ class Attempt:
     """
 
     def __init__(self, call: Call, shell: Any, work: Work, frame: FrameType | None) -> None:
-        self.number, self.timeout = call
         self.shell = shell
         self.values: list[Any] = []
-        self._limit = Limit()
-        if self.timeout is not None:
-            self._limit = Cancelling(self.timeout) if frame is None else Alarm(self.timeout, frame)
+        self._limit: Guard | _Cancelling | None = None
+        if call.timeout is not None and frame is None:
+            self._limit = _Cancelling(call.timeout)
+        elif call.timeout is not None and frame is not None and interruptible():
+            self._limit = Guard(frame, call.timeout)
         self._tee = Tee(shell)
         self._around: Around | None = Around(work)
         self.sight = self._around.__enter__()
@@ -39,28 +42,27 @@ class Attempt:
 
     def start(self) -> None:
         """The clock runs."""
-        self._limit.start()
+        if self._limit is not None:
+            self._limit.start()
 
     def stop(self) -> None:
         """The clock stands still; the world is no longer watched."""
-        for _ in range(2):  # an alarm may ring here for the last time
+        if self._limit is not None:
             try:
                 self._limit.stop()
-            except Expired:
-                continue
-            break
+            except Expired:  # it rang in the last moment, and cannot ring again
+                self._limit.stop()
         around, self._around = self._around, None
         if around is not None:
             around.__exit__(None, None, None)
 
     def timed_out(self, error: BaseException | None, trace: TracebackType | None) -> StepTimeout | None:
         """The error of an attempt that ran too long, whatever became of it; None if it did not."""
-        if not self._limit.rang or not (error is None or isinstance(error, (Expired, asyncio.CancelledError))):
+        if self._limit is None or not self._limit.rang or not (error is None or isinstance(error, (Expired, asyncio.CancelledError))):
             return None
-        assert self.timeout is not None
         if isinstance(error, Expired):
             error.__traceback__ = _users(trace)
-        found = late(self.timeout)
+        found = late(self._limit.limit)
         if trace is not None and not isinstance(error, Expired):
             found.add_note(f"nbflow: it was waiting in line {trace.tb_lineno} of the cell")
             found.__traceback__ = trace.tb_next  # a frame that goes on would be shown where it is now
@@ -88,6 +90,35 @@ class Attempt:
     def shown(self) -> list[Event]:
         """What is left to see of it."""
         return fold(self._tee.events)
+
+
+class _Cancelling:
+    """Cancels the running asyncio task after `limit` seconds."""
+
+    task: asyncio.Task[Any] | None = None
+    timer: asyncio.TimerHandle | None = None
+    rang = False
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+
+    def start(self) -> None:
+        """Begin to count."""
+        self.task = asyncio.current_task()
+        self.timer = asyncio.get_running_loop().call_later(self.limit, self._ring)
+
+    def _ring(self) -> None:
+        assert self.task is not None
+        self.rang = True
+        self.task.cancel()
+
+    def stop(self) -> None:
+        """It cannot ring any more; again changes nothing."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.rang and self.task is not None:
+            self.task.uncancel()
+            self.task = None
 
 
 def _users(trace: TracebackType | None) -> TracebackType | None:

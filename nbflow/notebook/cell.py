@@ -19,7 +19,6 @@ from nbflow.engine import Hands, advance
 from nbflow.errors import UnfitError
 from nbflow.notebook.attempt import Attempt
 from nbflow.notebook.decide import Decision
-from nbflow.notebook.limits import Expired
 from nbflow.notebook.replay import chosen, replay
 from nbflow.notebook.report import Report
 from nbflow.notebook.restore import Recording, put_into_effect
@@ -29,6 +28,7 @@ from nbflow.notebook.transform import Cell, cell_of
 from nbflow.session import session
 from nbflow.step.commands import Call, Claim, Command, Err, Ok, Outcome, Sleep, Tell
 from nbflow.step.plan import Plan
+from nbflow.timeouts import Expired
 from nbflow.work import Work
 from nbflow.world import rng
 

@@ -7,7 +7,7 @@ from nbflow.clock import Clock
 from nbflow.notebook.restore import CellPickle, Recording
 from nbflow.slot import Slot
 from nbflow.step.commands import Load, Save
-from nbflow.store import Draft, Store
+from nbflow.store import Store
 from nbflow.trace import Fact
 
 __all__ = ["CellSlot"]
@@ -52,14 +52,4 @@ class CellSlot(Slot):
 
     def save(self, command: Save) -> int:
         """Keep what the cell left behind; what cannot be kept is told by the cell's own line."""
-        draft = Draft(
-            key=self.key,
-            tag=self.task,
-            value=self.record(),
-            cost=command.cost,
-            facts=self.facts,
-            traits=self.traits,
-            created=self.clock.time(),
-            serializer=self.serializer,
-        )
-        return self.store.save(draft)
+        return self.store.save(self.draft(self.record(), command.cost))

@@ -6,7 +6,6 @@ from hashlib import blake2b
 from typing import Any
 
 from nbflow.errors import UnfitError
-from nbflow.notebook.chance import rewind, snapshot
 from nbflow.notebook.forms import own, same
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.heap import Heap, sharing
@@ -15,6 +14,7 @@ from nbflow.notebook.places import definitions, places
 from nbflow.notebook.restore import Recording, remember, undisturbed
 from nbflow.notebook.transform import Cell
 from nbflow.trace import Fact
+from nbflow.world import rng
 
 __all__ = ["Stage", "shared_digest"]
 
@@ -48,7 +48,7 @@ class Stage:
         self._changed = False
         self.classes: dict[str, tuple[type, dict[str, Any]]] = {}
         self.figures = _figures()
-        self.random = snapshot() if keep else None
+        self.random = rng.snapshot(unseeded=True) if keep else None
 
     def touch(self, names: Iterable[str]) -> None:
         """Before a read that finds a name either as it was before the cell, or bound meanwhile."""
@@ -74,7 +74,7 @@ class Stage:
             self.namespace.pop("__warningregistry__", None)  # a warning is shown by each attempt
             self.heap.rollback(self._read())
             if self.random is not None:
-                rewind(self.random)
+                rng.rewind(self.random)
         for number in _figures() - self.figures:
             sys.modules["matplotlib.pyplot"].close(number)
         self.touched.clear()

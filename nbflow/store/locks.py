@@ -151,11 +151,12 @@ class Flights:
     def _lock_first(file: int) -> None:
         while True:
             try:
-                return fcntl.lockf(file, _WAIT, 1, 0)
+                fcntl.lockf(file, _WAIT, 1, 0)
             except OSError as error:
-                if error.errno != errno.EDEADLK:
-                    return None  # no locks here
-                time.sleep(_SHORTEST)  # no circle: whoever has this byte waits for nobody
+                if error.errno == errno.EDEADLK:
+                    time.sleep(_SHORTEST)  # no circle: whoever has this byte waits for nobody
+                    continue
+            return  # alone, or without locks
 
     def moved(self) -> None:
         """The folder is another one now: lock there from the next claim on. Somebody may still wait in the old."""

@@ -196,8 +196,7 @@ class Store:
                 process that wait.
         """
         if self._index.link is None:
-            with suppress(StoreError):  # no usable folder: claims hold in this process only
-                self._vault.ready()
+            self._try_ready()
         return self._flights.claim(key, owner, wait=wait)
 
     def release(self, key: str, owner: object = None) -> None:
@@ -209,7 +208,13 @@ class Store:
 
         Somebody else may be faster: claim again without waiting, and come back here if that fails.
         """
+        if self._index.link is None:
+            self._try_ready()
         self._flights.when_free(key, callback)
+
+    def _try_ready(self) -> None:
+        with suppress(StoreError):  # no usable folder: claims hold in this process only
+            self._vault.ready()
 
     # Keeping house.
 

@@ -23,11 +23,8 @@ def explain(value: Any, serializer: Serializer, error: Exception) -> UnstorableE
     path = ""
     budget = [_MOST]
     seen = {id(value)}
-    while found := _refused(value, serializer, budget):
+    while found := _refused(value, serializer, budget, seen):
         step, inner, reason = found
-        if id(inner) in seen:
-            break
-        seen.add(id(inner))
         path, value, error = path + step, inner, reason
     what = f"the result's {path} is" if path else "the result is"
     why = "too deeply nested" if isinstance(error, RecursionError) else _line(error)
@@ -35,14 +32,19 @@ def explain(value: Any, serializer: Serializer, error: Exception) -> UnstorableE
     return UnstorableError(f"{what} a {kind}, which cannot be stored: {why}", path)
 
 
-def _refused(value: Any, serializer: Serializer, budget: list[int]) -> tuple[str, Any, Exception] | None:
+def _refused(
+    value: Any, serializer: Serializer, budget: list[int], seen: set[int]
+) -> tuple[str, Any, Exception] | None:
     for step, inner in _parts(value):
         if not budget[0]:
             return None
+        if id(inner) in seen:
+            continue
         budget[0] -= 1
         try:
             _try(inner, serializer)
         except Exception as error:  # noqa: BLE001 - whatever the user's classes raise
+            seen.add(id(inner))
             return step, inner, error
     return None
 

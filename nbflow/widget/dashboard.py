@@ -28,11 +28,7 @@ class Still:
 
 
 def panel() -> Any:
-    """The session's panel, an ipywidget: show it anywhere, more than once, or within other widgets.
-
-    It has the latest steps from before it was asked for, and stays live until it is closed. Where widgets are not
-    drawn (`nbflow run`, or the settings `html` and `text`) it is the rows as they are now.
-    """
+    """What `nbflow.panel` gives."""
     global _shown  # noqa: PLW0603 - one for the session
     # Optional where no notebook is, and slow to import.
     from IPython.core.getipython import get_ipython  # noqa: PLC0415

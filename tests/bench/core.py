@@ -130,8 +130,9 @@ def alone(scripts: dict[str, tuple[Path, object]], rounds: int = 7) -> dict[str,
 
 
 def environ() -> dict[str, str]:
-    """The environment, with this project importable."""
+    """The environment, with this project importable, and compiled once as it is for everybody else."""
     import os
 
     root = str(Path(__file__).parents[2])
-    return os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    writing = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return writing | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}

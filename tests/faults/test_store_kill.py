@@ -16,6 +16,7 @@ from nbflow.store import Draft, Store
 SECRET = b"s" * 32
 HEAD = """
 import os, random, sys
+from pathlib import Path
 from nbflow.store import Draft, Store
 said = []
 store = Store(Path(sys.argv[1]), b"s" * 32, warn=said.append)

@@ -150,7 +150,7 @@ def test_timeouts(k):
     reply, out = k.run("%%task --timeout 0.2\nimport time\ntime.sleep(30)")
     assert reply["ename"] == "StepTimeout"
     assert "----> 3 time.sleep(30)" in error(out)
-    assert "limits.py" not in error(out)
+    assert "timeouts.py" not in error(out)
     reply, out = k.run("%%task --timeout 0.2 --retries 1\nimport asyncio\nawait asyncio.sleep(30)")
     assert reply["ename"] == "StepTimeout"
     assert "line 3 of the cell" in error(out)

@@ -68,7 +68,7 @@ ATOMS: dict[str, list[Any]] = {
     "bool": [False, True],
     "int": [0, 1, -1, 2, 255, 256, 2**31, 2**63, -(2**63), 10**30],
     "float": [0.0, -0.0, 1.0, 2.0, 0.1, 1e300, float("inf"), float("-inf"), float("nan")],
-    "complex": [0j, 1j, complex(1, -0.0), complex(1, 0.0), complex(0.0, 1.0)],
+    "complex": [0j, 1j, complex(1, -0.0), complex(1, 0.0), complex(-0.0, 1.0)],
     "str": ["", "0", "1", "True", "None", "a", "ab", "a\0", "b'a'", "é", "e\u0301", "\ud800", "x" * 5000],
     "bytes": [b"", b"0", b"a", b"ab", b"a\0", "é".encode(), b"x" * 5000],
     "bytearray": [bytearray(), bytearray(b"a"), bytearray(b"ab")],
@@ -105,7 +105,8 @@ ATOMS: dict[str, list[Any]] = {
 HASHABLE = ("NoneType", "bool", "int", "float", "str", "bytes", "Decimal", "Fraction", "date", "Colour")
 SEQUENCES = {"list": list, "tuple": tuple, "deque": collections.deque}
 SETS = {"set": set, "frozenset": frozenset}
-MAPPINGS = {"dict": dict, "OrderedDict": collections.OrderedDict, "Plain": Plain, "Other": Other}
+MAPPINGS = {"dict": dict, "OrderedDict": collections.OrderedDict}
+OBJECTS = {"Plain": Plain, "Other": Other}
 PAIRS = {"Pair": Pair, "Record": Record, "Slotted": Slotted}
 Recipe = tuple[Any, ...]
 
@@ -119,13 +120,13 @@ def recipe(chance: random.Random, depth: int = 3) -> Recipe:
     """A random one."""
     if depth == 0 or chance.random() < 0.2:
         return leaf(chance)
-    kind = chance.choice([*SEQUENCES, *SETS, *MAPPINGS, *PAIRS])
+    kind = chance.choice([*SEQUENCES, *SETS, *MAPPINGS, *OBJECTS, *PAIRS])
     count = chance.choice((0, 1, 2, 2, 3))
     if kind in SEQUENCES:
         return (kind, tuple(recipe(chance, depth - 1) for _ in range(count)))
     if kind in SETS:
         return members(kind, [leaf(chance, HASHABLE) for _ in range(count)])
-    if kind in MAPPINGS:
+    if kind in MAPPINGS or kind in OBJECTS:
         return mapping(kind, [(chance.choice("abc"), recipe(chance, depth - 1)) for _ in range(count)])
     return (kind, (recipe(chance, depth - 1), recipe(chance, depth - 1)))
 
@@ -139,8 +140,9 @@ def members(kind: str, leaves: list[Recipe]) -> Recipe:
 
 
 def mapping(kind: str, items: list[tuple[str, Recipe]]) -> Recipe:
-    """A dict's, its items in order; those of an object are in no order that its class would know."""
-    return (kind, tuple({**dict(items)}.items()))
+    """A dict's, its items in order; the attributes of an object have none."""
+    found = dict(items)
+    return (kind, (tuple if kind in MAPPINGS else frozenset)(found.items()))
 
 
 def build(made: Recipe, chance: random.Random | None = None) -> Any:
@@ -148,7 +150,7 @@ def build(made: Recipe, chance: random.Random | None = None) -> Any:
     kind, parts = made[0], made[1]
     if kind == "atom":
         value = ATOMS[parts][made[2]]
-        return pickle.loads(pickle.dumps(value)) if chance and parts != "special" else value
+        return pickle.loads(pickle.dumps(value, 5)) if chance and parts != "special" else value
     if kind in SEQUENCES:
         return SEQUENCES[kind](build(each, chance) for each in parts)
     if kind in SETS:
@@ -156,8 +158,11 @@ def build(made: Recipe, chance: random.Random | None = None) -> Any:
         if chance:
             chance.shuffle(order)
         return SETS[kind](build(each, chance) for each in order)
-    if kind in MAPPINGS:
-        return MAPPINGS[kind](**{name: build(each, chance) for name, each in parts})
+    if kind in MAPPINGS or kind in OBJECTS:
+        order = [*parts]
+        if chance and kind in OBJECTS:
+            chance.shuffle(order)
+        return {**MAPPINGS, **OBJECTS}[kind](**{name: build(each, chance) for name, each in order})
     return PAIRS[kind](*(build(each, chance) for each in parts))
 
 
@@ -168,6 +173,8 @@ def neighbour(made: Recipe, chance: random.Random) -> Recipe:
         return leaf(chance) if chance.random() < 0.7 else ("list", (made,))
     if kind in SETS:
         return members(chance.choice([*SETS]), [*parts, leaf(chance, HASHABLE)])
+    if kind in OBJECTS:
+        return mapping(chance.choice([*OBJECTS]), [*parts, (chance.choice("abc"), leaf(chance))])
     if parts and chance.random() < 0.6:
         at = chance.randrange(len(parts))
         inner = parts[at] if kind in (*SEQUENCES, *PAIRS) else parts[at][1]
@@ -217,7 +224,6 @@ def test_equal_values_share_a_digest(seed: int) -> None:
             assert digest(again) == first, made
             assert canonical((again,)) == key, made
         assert digest(pickle.loads(pickle.dumps(value, 5))) == first, made
-        assert digest(pickle.loads(pickle.dumps(value, 4))) == first, made
 
 
 def test_a_value_is_not_changed_by_its_digest() -> None:

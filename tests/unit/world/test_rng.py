@@ -23,6 +23,17 @@ def test_unseeded_is_no_fact():
     """)
 
 
+def test_rewinding_does_not_seed():
+    """A cell that is tried again would draw other numbers, or be held for seeded from then on."""
+    run("""
+        before = rng.snapshot(unseeded=True)
+        first = random.random(), random.gauss(0, 1)
+        rng.rewind(before)
+        assert (random.random(), random.gauss(0, 1)) == first
+        assert rng.snapshot() == {}
+    """)
+
+
 def test_seeded_is_a_fact():
     """Another seed would give the old sample."""
     run("""
