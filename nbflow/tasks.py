@@ -132,7 +132,7 @@ class Task(Generic[P, R]):
             values = identity.bind(args, kwargs)
             tell(Began(step, time(), self.name, _brief(identity.inputs(values)), current_step.get()))
             known = True
-            slot, handles = self._slot(identity, values), list[str]()
+            slot = self._slot(identity, values)
         except Exception as error:
             if known:  # a step that was told of ends for whoever shows it
                 tell(Failed(step, time(), reason(error), ""))
@@ -148,6 +148,7 @@ class Task(Generic[P, R]):
                 else:
                     tell(verdict)
                     return Ok(value), None, None
+            handles: list[str] = []
             slot.traits = identity.traits(values, handles)
             assert isinstance(verdict, Missed)
             tell(verdict._replace(traits=slot.traits))
@@ -204,7 +205,7 @@ class Task(Generic[P, R]):
     def submit(self, *args: Any, **kwargs: Any) -> Future[R]:
         """Run on a worker; returns at once. Futures among the arguments are waited for, and passed as their values."""
         args = self._self + args
-        step, future = next_step(), Future[R](self.name, self._briefly(args, kwargs))
+        step, future = next_step(), Future(self.name, self._briefly(args, kwargs))
         session.bus.tell(Queued(step, session.clock.time(), self.name, future.arguments, current_step.get()))
         upstream = futures_in((args, kwargs))
         if upstream:
