@@ -205,7 +205,8 @@ class Task(Generic[P, R]):
     def submit(self, *args: Any, **kwargs: Any) -> Future[R]:
         """Run on a worker; returns at once. Futures among the arguments are waited for, and passed as their values."""
         args = self._self + args
-        step, future = next_step(), Future(self.name, self._briefly(args, kwargs))
+        step = next_step()
+        future: Future[R] = Future(self.name, self._briefly(args, kwargs))
         session.bus.tell(Queued(step, session.clock.time(), self.name, future.arguments, current_step.get()))
         upstream = futures_in((args, kwargs))
         if upstream:

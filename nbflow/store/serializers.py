@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from nbflow.errors import ConfigurationError, UnfitError
+from nbflow.store.reducers import reducers
 
 __all__ = [
     "JSON",
@@ -70,13 +71,16 @@ class Pickle:
             buffers.append(buffer)
             return False
 
-        pickle.Pickler(_Sink(write), 5, buffer_callback=leave_out).dump(value)
+        pickler = pickle.Pickler(_Sink(write), 5, buffer_callback=leave_out)
+        pickler.dispatch_table = reducers()
+        pickler.dump(value)
         return buffers
 
     def dumps(self, value: Any) -> tuple[bytes, list[Any]]:
         """The stream, and the buffers that it leaves out."""
-        buffers: list[Any] = []
-        return pickle.dumps(value, 5, buffer_callback=buffers.append), buffers
+        file = io.BytesIO()
+        buffers = self.dump(value, file.write)
+        return file.getvalue(), buffers
 
     def loads(self, data: Data, buffers: Sequence[Data]) -> Any:
         """The value again."""

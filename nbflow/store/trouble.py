@@ -13,7 +13,7 @@ CORRUPT: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 READ_ONLY: Final = sqlite3.SQLITE_READONLY
 
 _ELSEWHERE = "set NBFLOW_STORE to a folder that you can write"
-_FULL = ("the disk is full", "free some space, or run `%nbflow prune`")
+_FULL = ("the disk is full", "free some space, or run `nbflow clear`")
 _DENIED = ("no permission", _ELSEWHERE)
 
 _SYSTEM: Final = {
@@ -52,7 +52,7 @@ def trouble(folder: Path, error: Exception) -> StoreError:
         plain = error.strerror or str(error)
         what, cure = _SYSTEM.get(error.errno or 0, (plain, _ELSEWHERE))
     else:
-        what, cure = _SQLITE.get(code_of(error), (str(error), "`nbflow verify --repair` mends it"))
+        what, cure = _SQLITE.get(code_of(error), (str(error), "`nbflow clear --all` empties it"))
     return StoreError(f"the store {folder} cannot be used: {what}; {cure}")
 
 

@@ -51,7 +51,7 @@ class Vault:
         if self.is_foreign(body):
             self.say(
                 f"entries in the store {self.folder} are sealed with another key and left alone: set "
-                f"NBFLOW_STORE_KEY_FILE to the key they were stored with, or run `nbflow trust`"
+                f"NBFLOW_STORE_KEY_FILE to the file of the key they were stored with, to use them again"
             )
         else:
             self.drop(row, body, "its row was changed")

@@ -87,6 +87,8 @@ VALUES = {
     "array": np.arange(200_000.0),
     "fortran": np.asfortranarray(np.arange(100_000.0).reshape(100, 1000)),
     "strided": np.arange(400_000.0)[::2],
+    "reversed": np.arange(100_000.0).reshape(100, 1000)[::-1, ::3],
+    "broadcast": np.broadcast_to(np.arange(1000.0), (30, 1000)),
     "structured": np.zeros(9000, [("a", "i4"), ("b", "f8")]),
     "many arrays": [np.full(1500, i) for i in range(60)],
     "objects": np.array([{"a": 1}, None, "x"] * 5000, dtype=object),
@@ -125,6 +127,12 @@ def test_frames_and_tables_come_back_equal(store):
     polars = pl.DataFrame({"a": np.arange(n), "s": [str(i) for i in range(n)]})
     store.save(draft(polars))
     assert back(store).equals(polars)
+    odd = pl.DataFrame({"c": pl.Series(["a", None], dtype=pl.Categorical), "l": [[1], [2, 3]], "o": [1.5, None]})
+    for value in (odd, pl.DataFrame(), polars.head(0), polars["a"], pl.DataFrame({"t": pl.Series([0], dtype=pl.Time)})):
+        store.save(draft(value))
+        again = back(store)
+        assert again.equals(value)
+        assert getattr(again, "schema", 0) == getattr(value, "schema", 0)
     matrix = sparse.random(500, 500, 0.1, "csr", random_state=0)
     store.save(draft(matrix))
     assert (back(store) != matrix).nnz == 0
