@@ -12,7 +12,7 @@ from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from nbflow.engine import arun, run, value_of
-from nbflow.errors import ConfigurationError, StoreError, UnfitError, UnkeyableError
+from nbflow.errors import ConfigurationError, StoreError, UnkeyableError, UnstorableError
 from nbflow.events import Began, Failed, Hit, Missed, NotReady, Queued
 from nbflow.explanation import Explanation, explained
 from nbflow.futures import Future, FutureList, futures_in, resolve_futures_to_results
@@ -289,14 +289,14 @@ class _TaskSlot(Slot):
         inputs = zip(identity.parameters, identity.inputs(self._values), strict=True)
         for name, value in inputs:
             if self._changed(f"input {name}", value):
-                raise UnfitError(
+                raise UnstorableError(
                     f"it changes its argument {name!r} in place; return a changed copy, or give ignore=[{name!r}]"
                 )
         for label, value in identity.globals():
             if self._changed(label, value):
-                raise UnfitError(f"it reads and changes {label}, so that each run is another one")
+                raise UnstorableError(f"it reads and changes {label}, so that each run is another one")
         if not identity.holds():
-            raise UnfitError("it binds something anew that it also reads, so that each run is another one")
+            raise UnstorableError("it binds something anew that it also reads, so that each run is another one")
 
     def _changed(self, label: str, value: Any) -> bool:
         return type(value) not in _ATOMS and trait(value).digest != self.traits[label].digest
@@ -347,7 +347,15 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     Use it bare (`@task`) or with options (`@task(retries=3, cache_expiration="1d")`).
     """
-    if fn is None:
-        made = TaskOptions().but(**options)
-        return lambda fn: Task(fn, made)
-    return Task(fn, TaskOptions())
+    if fn is not None:
+        return _declared(Task, fn, TaskOptions())
+    made = _declared(TaskOptions().but, **options)
+    return lambda fn: _declared(Task, fn, made)
+
+
+def _declared(make: Callable[..., R], *args: Any, **options: Any) -> R:
+    """Make a part of a declaration; where it cannot be meant, the user's own line is all there is to show."""
+    try:
+        return make(*args, **options)
+    except ConfigurationError as error:
+        raise error.with_traceback(None) from None
