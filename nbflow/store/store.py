@@ -107,7 +107,14 @@ class Store:
             DamagedError: It is damaged or gone; nothing was unpickled.
             StoreError: It is whole, but its value cannot be made here.
         """
-        stream, buffers = self._unpack(found) if found.flags & _PACKED else (found.payload, ())
+        try:
+            stream, buffers = self._unpack(found) if found.flags & _PACKED else (found.payload, ())
+        except FileNotFoundError as error:
+            newer = self._newer(found)
+            if newer is not None:
+                return self.load(newer, serializer)
+            self._vault.drop(found.row, found.body, "its file is gone")
+            raise DamagedError("its file is gone") from error
         if found.codec:
             serializer = BY_CODEC[found.codec]
         elif serializer is None or serializer.name != found.serializer:
@@ -129,11 +136,15 @@ class Store:
             self._vault.blobs.set_aside(blob.name)
             self._vault.drop(found.row, found.body, str(error))
             raise
-        except FileNotFoundError as error:
-            self._vault.drop(found.row, found.body, "its file is gone")
-            raise DamagedError("its file is gone") from error
+        except FileNotFoundError:
+            raise
         except OSError as error:
             raise trouble(self.folder, error) from error
+
+    def _newer(self, found: Found) -> Found | None:
+        """What an entry was replaced by since it was found; the file of the old one went with it."""
+        key = found.row.partition(".")[0]
+        return next((each for each in self.find(key) if each.row == found.row and each.body != found.body), None)
 
     def save(self, draft: Draft) -> int:
         """Store a value; gives bytes stored. An older entry of the same key and facts is replaced.
