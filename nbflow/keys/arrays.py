@@ -90,7 +90,7 @@ def _content(array: Any) -> Made:
         if _gaps(dtype):
             return Node(b"fields", [part for name in dtype.names for part in (name, array[name])], label=by_key)
     elif dtype.kind in "OT":
-        return Node(b"elements", array.reshape(-1).tolist())
+        return Node(b"elements", np.asarray(array).reshape(-1))  # not as a list, which would be a pointer more for each
     elif dtype.char in "gG" and _gaps(dtype):
         return _long(array.view(_LONG) if dtype.char == "g" else _pairs(array))
     return raw(array)

@@ -24,6 +24,7 @@ class Row(NamedTuple):
         against: The runner that the goal is a share of; `""`: the goal is in seconds.
         goal: At most so many times `against`, or seconds; None: shown for scale.
         note: What must be known to read it.
+        unit: Of the figures: `s`, or `MiB`.
     """
 
     work: str
@@ -31,6 +32,7 @@ class Row(NamedTuple):
     against: str = ""
     goal: float | None = None
     note: str = ""
+    unit: str = "s"
 
     @property
     def ratio(self) -> float | None:
@@ -71,10 +73,12 @@ def without(times: dict[str, float], bare: str = "bare") -> dict[str, float]:
     return {name: max(each - less, 1e-9) for name, each in times.items() if name != bare}
 
 
-def spell(seconds: float | None) -> str:
+def spell(seconds: float | None, unit: str = "s") -> str:
     """Three figures and a unit."""
     if seconds is None:
         return "-"
+    if unit != "s":
+        return f"{seconds:.3g} {unit}"
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
@@ -84,9 +88,9 @@ def spell(seconds: float | None) -> str:
 def cells(row: Row) -> list[str]:
     """One row as text."""
     goal, ratio = row.goal, row.ratio
-    goal_text = "-" if goal is None else f"≤ {goal:g} × {row.against}" if row.against else f"≤ {spell(goal)}"
+    goal_text = "-" if goal is None else f"≤ {goal:g} × {row.against}" if row.against else f"≤ {spell(goal, row.unit)}"
     met = {None: "-", True: "yes", False: "NO"}[row.met]
-    times = [spell(row.times.get(name)) for name in COLUMNS]
+    times = [spell(row.times.get(name), row.unit) for name in COLUMNS]
     work = f"{row.work} ({row.note})" if row.note else row.work
     return [work, *times, "-" if ratio is None else f"{ratio:.2f}", goal_text, met]
 
