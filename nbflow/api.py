@@ -12,8 +12,8 @@ from nbflow.errors import (
     NotReadyError,
     StepTimeout,
     StoreError,
-    UnfitError,
     UnkeyableError,
+    UnstorableError,
 )
 from nbflow.explanation import Explanation
 from nbflow.futures import Future, allow_failure, as_completed, resolve_futures_to_results, unmapped, wait
@@ -23,7 +23,7 @@ from nbflow.session import configure
 from nbflow.step.waits import exponential_backoff
 from nbflow.store import Store, open_store
 from nbflow.task_runners import ConcurrentTaskRunner, ThreadPoolTaskRunner
-from nbflow.tasks import Task, task
+from nbflow.tasks import Task, task, task_input_hash
 
 __all__ = [
     "DEFAULT",
@@ -47,8 +47,8 @@ __all__ = [
     "Task",
     "TaskOptions",
     "ThreadPoolTaskRunner",
-    "UnfitError",
     "UnkeyableError",
+    "UnstorableError",
     "allow_failure",
     "as_completed",
     "configure",
@@ -59,6 +59,7 @@ __all__ = [
     "register_digest",
     "resolve_futures_to_results",
     "task",
+    "task_input_hash",
     "unmapped",
     "wait",
 ]

@@ -37,6 +37,9 @@ class CachePolicy:
         parts: Of `inputs`, `source`, `run` and `flow`; none of them and no function: nothing is kept.
         excluded: Inputs that do not count.
         functions: Each gives one more part of the key.
+        key_storage: As given to `configure`, and so are the next two.
+        isolation_level: How callers of one key keep apart.
+        lock_manager: What keeps them apart.
 
     >>> (INPUTS + TASK_SOURCE - "debug").excluded
     frozenset({'debug'})
@@ -47,6 +50,9 @@ class CachePolicy:
     parts: frozenset[Part] = frozenset()
     excluded: frozenset[str] = frozenset()
     functions: tuple[KeyFunction, ...] = ()
+    key_storage: Any = None
+    isolation_level: Any = None
+    lock_manager: Any = None
 
     @property
     def keeps(self) -> bool:
@@ -54,13 +60,23 @@ class CachePolicy:
         return bool(self.parts or self.functions)
 
     def __add__(self, other: "CachePolicy") -> "CachePolicy":
-        """A policy with the parts of both."""
+        """A policy with the parts of both.
+
+        Raises:
+            ConfigurationError: The two are configured in different ways.
+        """
         if not isinstance(other, CachePolicy):
             return NotImplemented
-        return CachePolicy(
-            self.parts | other.parts,
-            self.excluded | other.excluded,
-            (*self.functions, *(each for each in other.functions if each not in self.functions)),
+        settings = {name: getattr(other, name) for name in _SETTINGS if getattr(other, name) is not None}
+        for name, value in settings.items():
+            if getattr(self, name) not in (None, value):
+                raise ConfigurationError(f"{name} is {getattr(self, name)!r} in one policy, {value!r} in the other")
+        return replace(
+            self,
+            parts=self.parts | other.parts,
+            excluded=self.excluded | other.excluded,
+            functions=(*self.functions, *(each for each in other.functions if each not in self.functions)),
+            **settings,
         )
 
     def __sub__(self, name: str) -> "CachePolicy":
@@ -73,9 +89,27 @@ class CachePolicy:
             raise ConfigurationError(f"a cache policy minus {name!r}: give the name of an input, as text")
         return replace(self, excluded=self.excluded | {name}) if "inputs" in self.parts else self
 
+    def configure(self, **settings: Any) -> "CachePolicy":
+        """A policy with settings of Prefect's: `key_storage`, `isolation_level`, `lock_manager`. None is no change.
+
+        They are accepted and change nothing: the store keeps keys beside values, and lets one caller of a key run at
+        a time wherever it is used.
+
+        Raises:
+            ConfigurationError: There is no such setting.
+        """
+        for name in settings:
+            if name not in _SETTINGS:
+                raise ConfigurationError(f"there is no setting {name!r} of a policy: there are {', '.join(_SETTINGS)}")
+        given = {name: value for name, value in settings.items() if value is not None}
+        return replace(self, **given) if given else self
+
     def calling(self, function: KeyFunction) -> "CachePolicy":
         """The policy with the key of a function as one more part."""
         return replace(self, functions=(*self.functions, function))
+
+
+_SETTINGS = ("key_storage", "isolation_level", "lock_manager")
 
 
 def _policy(*parts: Part) -> CachePolicy:

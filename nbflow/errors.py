@@ -12,8 +12,8 @@ __all__ = [
     "NotReadyError",
     "StepTimeout",
     "StoreError",
-    "UnfitError",
     "UnkeyableError",
+    "UnstorableError",
 ]
 
 
@@ -47,8 +47,16 @@ class DamagedError(StoreError):
     """An entry is torn, changed, or sealed by somebody else; nothing of it was unpickled."""
 
 
-class UnfitError(StoreError):
-    """A result that must not or cannot be kept: it changed its inputs, or has no stored form."""
+class UnstorableError(StoreError):
+    """A result that must not or cannot be kept: its run changed an input, or a part of it has no stored form.
+
+    Attributes:
+        path: Where that part is, as one would write it in Python: `['model'].lock`; `""` is the result itself.
+    """
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
 
 
 # The caller must act.

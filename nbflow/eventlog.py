@@ -31,7 +31,7 @@ __all__ = ["VARIABLE", "EventLog", "Tail"]
 VARIABLE: Final = "NBFLOW_EVENTS"
 """The environment variable that names the file."""
 
-_KINDS: Final[dict[str, Any]] = {name: getattr(events, name) for name in events.__all__ if name not in {"Bus", "Event"}}
+_KINDS: Final[dict[str, Any]] = {name: getattr(events, name) for name in events.__all__ if name != "Event"}
 _ENDS: Final = (Hit, Completed, Failed, TimedOut, Cancelled, Crashed, NotReady)
 _SHARE: Final = 0.05
 """Of the time since the first event, how much explaining misses may take: ten thousand of them stay cheap."""

@@ -9,7 +9,7 @@ from secrets import token_bytes
 from typing import Any, NamedTuple, cast
 
 from nbflow.cache_policies import DEFAULT, CachePolicy
-from nbflow.errors import ConfigurationError
+from nbflow.errors import ConfigurationError, UnkeyableError
 from nbflow.keys.binder import binder
 from nbflow.keys.encode import canonical
 from nbflow.keys.reach import reach
@@ -17,7 +17,7 @@ from nbflow.keys.traits import trait
 from nbflow.options import TaskOptions
 from nbflow.trace import Traits
 
-__all__ = ["Identity", "TaskContext", "policy_in"]
+__all__ = ["Identity", "TaskContext", "policy_in", "task_input_hash"]
 
 _SCHEMA = b"nbflow-1"
 _GONE = (KeyError, ValueError, AttributeError)
@@ -28,6 +28,23 @@ class TaskContext(NamedTuple):
 
     task: Any
     parameters: dict[str, Any]
+
+
+def task_input_hash(context: TaskContext, parameters: dict[str, Any]) -> str | None:
+    """A `cache_key_fn` for a task's code, with all that it reaches, and its parameters without those ignored.
+
+    It is what results are keyed by anyway; a key function of your own may add to it.
+
+    >>> from nbflow import task, task_input_hash
+    >>> @task(cache_key_fn=task_input_hash, cache_expiration="1d")
+    ... def rows(month): ...
+
+    Raises:
+        UnkeyableError: A parameter, or a global that the task reads, has no content.
+    """
+    names = tuple(name for name in parameters if name not in context.task.options.ignore)
+    values = (context.task.fn, names, *(parameters[name] for name in names))
+    return blake2b(canonical(values, ("the code", "names", *names)), digest_size=16).hexdigest()
 
 
 def policy_in(options: TaskOptions) -> CachePolicy:
@@ -69,6 +86,9 @@ class Identity:
         self._version = options.version
         name = f"{getattr(fn, '__qualname__', type(fn).__qualname__)}".encode()
         base = canonical((name, reached.code if source else b"", options.version, sorted(policy.parts)))
+        self._files = cast("tuple[str, ...]", options.files)
+        if self._files:  # what they hold is looked at later: an entry from before they were named knows nothing of it
+            base += canonical((self._files,))
         self._base = blake2b(_SCHEMA + base, digest_size=16)
         self.constants, self.handles = reached.strings, reached.handles
         self._everchanging = "run" in policy.parts
@@ -112,11 +132,19 @@ class Identity:
 
     def _made(self, values: tuple[Any, ...]) -> tuple[str | None, ...]:
         context = TaskContext(self._owner, dict(zip(self._names, values, strict=True)))
-        made = tuple(function(context, context.parameters) for function in self._functions)
-        for function, key in zip(self._functions, made, strict=True):
+        made: list[str | None] = []
+        for function in self._functions:
+            name = getattr(function, "__qualname__", type(function).__qualname__)
+            try:
+                key = function(context, context.parameters)
+            except UnkeyableError:
+                raise
+            except Exception as error:
+                raise UnkeyableError(f"its cache_key_fn {name}() raised {type(error).__name__}: {error}") from error
             if key is not None and not isinstance(key, str):
-                raise ConfigurationError(f"cache_key_fn={function!r} returned {key!r}: give text, or None for no key")
-        return made
+                raise ConfigurationError(f"cache_key_fn {name}() returned {key!r}: give text, or None for no key")
+            made.append(key)
+        return tuple(made)
 
     def globals(self) -> tuple[tuple[str, Any], ...]:
         """Label and value, now, of each mutable global, closure cell and default that the code reads."""
@@ -136,6 +164,9 @@ class Identity:
         named += [(label, label, value) for label, value in self.globals()]
         if self._version is not None:
             named.append(("version", "version", self._version))
+        if self._files:
+            named.append(("files", "files", self._files))
         if self._functions:
-            named.append(("the key", "the key", self._made(values)))
+            made = self._made(values)
+            named.append(("the key", "the key", made[0] if len(made) == 1 else made))
         return self._traits | {label: trait(value, name, handles) for name, label, value in named}

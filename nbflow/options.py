@@ -6,6 +6,7 @@ its text becomes a value (None: the flag takes no value and means `value`), `hel
 """
 
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from nbflow.cache_policies import CachePolicy, KeyFunction
 from nbflow.durations import Duration, seconds
 from nbflow.errors import ConfigurationError
 
-__all__ = ["Delay", "Errors", "TaskOptions", "parse_delay", "parse_names"]
+__all__ = ["Delay", "Errors", "TaskOptions", "option", "parse_delay", "parse_names"]
 
 Delay = Duration | Sequence[Duration] | Callable[..., Any]
 """A duration, one for each retry (the last one repeats), `exponential_backoff(...)`, or a tenacity wait."""
@@ -63,9 +64,8 @@ def parse_names(text: str) -> tuple[str, ...]:
     return tuple(name for name in (part.strip() for part in text.split(",")) if name)
 
 
-def _option(
-    default: Any, flag: str = "", parse: Callable[[str], Any] | None = None, help: str = "", **more: Any
-) -> Any:
+def option(default: Any, flag: str, parse: Callable[[str], Any] | None, help: str, **more: Any) -> Any:
+    """A field with the flag that sets it, as the head of this module says."""
     return field(default=default, metadata={"flag": flag, "parse": parse, "help": help, **more})
 
 
@@ -93,6 +93,8 @@ class TaskOptions:
             this call. It stands for itself alone: neither code nor inputs count. Implies keeping.
         refresh_cache: True runs again and replaces what was kept.
         ignore: Parameters that are left out of the key.
+        files: Files that count by their content, whether or not the run is seen to read them; of a folder all below
+            it, of a pattern such as `data/*.csv` all that match. One that is missing counts as missing.
         log_prints: Lines that the step prints become log lines of the step.
 
     Raises:
@@ -102,27 +104,26 @@ class TaskOptions:
     name: str | None = None
     description: str | None = None
     version: str | None = None
-    retries: int = _option(0, "--retries", parse_count, "further attempts after a failure")
-    retry_delay_seconds: Delay = _option(
+    retries: int = option(0, "--retries", parse_count, "further attempts after a failure")
+    retry_delay_seconds: Delay = option(
         0.0, "--retry-delay", parse_delay, "wait before a retry: 2, 1,5,30 or exp:1..60", metavar="SPEC"
     )
-    retry_jitter_factor: float | None = _option(
+    retry_jitter_factor: float | None = option(
         None, "--jitter", parse_factor, "spread each delay d over up to d * (1 + F)", metavar="F"
     )
-    retry_on: Errors | None = _option(None, "--retry-on", parse_names, "retry only these errors", metavar="NAMES")
-    give_up_on: Errors | None = _option(None, "--give-up-on", parse_names, "never retry these errors", metavar="NAMES")
-    timeout_seconds: Duration | None = _option(None, "--timeout", seconds, "for one attempt", metavar="DUR")
-    deadline_seconds: Duration | None = _option(
-        None, "--deadline", seconds, "for all attempts and waits", metavar="DUR"
-    )
-    persist_result: bool | None = _option(None, "--no-cache", None, "neither look a result up nor keep it", value=False)
-    cache_expiration: Duration | None = _option(
+    retry_on: Errors | None = option(None, "--retry-on", parse_names, "retry only these errors", metavar="NAMES")
+    give_up_on: Errors | None = option(None, "--give-up-on", parse_names, "never retry these errors", metavar="NAMES")
+    timeout_seconds: Duration | None = option(None, "--timeout", seconds, "for one attempt", metavar="DUR")
+    deadline_seconds: Duration | None = option(None, "--deadline", seconds, "for all attempts and waits", metavar="DUR")
+    persist_result: bool | None = option(None, "--no-cache", None, "neither look a result up nor keep it", value=False)
+    cache_expiration: Duration | None = option(
         None, "--expires", seconds, "run again when the result is older", metavar="DUR"
     )
     cache_policy: CachePolicy | None = None
     cache_key_fn: KeyFunction | None = None
-    refresh_cache: bool | None = _option(None, "--refresh", None, "run again and replace the result", value=True)
+    refresh_cache: bool | None = option(None, "--refresh", None, "run again and replace the result", value=True)
     ignore: Iterable[str] = ()
+    files: Iterable[str | os.PathLike[str]] = ()
     log_prints: bool = False
 
     def __post_init__(self) -> None:
@@ -146,6 +147,9 @@ class TaskOptions:
         if isinstance(self.ignore, str):
             raise ConfigurationError(f"ignore={self.ignore!r}: give a list of parameter names")
         object.__setattr__(self, "ignore", frozenset(self.ignore))
+        if isinstance(self.files, str | os.PathLike) or not all(isinstance(e, str | os.PathLike) for e in self.files):
+            raise ConfigurationError(f"files={self.files!r}: give a list of paths")
+        object.__setattr__(self, "files", tuple(map(os.fspath, self.files)))
 
     def _check_delay(self) -> None:
         delay: Any = self.retry_delay_seconds

@@ -66,7 +66,7 @@ class Slot:
         return world.broken(fact)
 
     def check(self) -> None:
-        """Raise an `UnfitError` where the run showed that its result must not be kept."""
+        """Raise an `UnstorableError` where the run showed that its result must not be kept."""
 
     def seen(self) -> Seen:
         """The newest entry whose facts all hold, or why there is none. Never raises.

@@ -16,7 +16,7 @@ from nbflow.errors import ConfigurationError, StoreError, UnkeyableError, Unstor
 from nbflow.events import Began, Failed, Hit, Missed, NotReady, Queued
 from nbflow.explanation import Explanation, explained
 from nbflow.futures import Future, FutureList, futures_in, resolve_futures_to_results
-from nbflow.identity import Identity
+from nbflow.identity import Identity, task_input_hash
 from nbflow.jobs import begun, keep, settle, start_async, start_job, when_done
 from nbflow.keys.handles import reaches
 from nbflow.keys.traits import trait
@@ -32,7 +32,7 @@ from nbflow.store import Store
 from nbflow.task_runners import ThreadPoolTaskRunner
 from nbflow.work import Work, next_step
 
-__all__ = ["Task", "task"]
+__all__ = ["Task", "task", "task_input_hash"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -156,6 +156,7 @@ class Task(Generic[P, R]):
         work = Work(step, body, slot, session.clock, session.bus, log_prints=self.options.log_prints)
         if slot is not None:
             work.mentions = (*identity.constants, *identity.inputs(values))
+            work.files = cast("tuple[str, ...]", self.options.files)
             work.touching = {kind for handle in (*identity.handles, *handles) if (kind := reaches(handle))}
         return None, plan(step, policy, keyed=slot is not None), work
 

@@ -1,12 +1,8 @@
 """Ending an attempt that runs too long, and saying honestly what could not be stopped.
 
-* On the main thread an alarm interrupts Python code and blocking calls. A handler that raises while an
-  async cell awaits would kill the kernel, so it raises only if the guarded frame is on the interrupted
-  stack, and otherwise rings again a moment later.
-* In any other thread nothing can be stopped: the call runs in a thread of its own, is given up at the
-  limit, and its late result is dropped. `PyThreadState_SetAsyncExc` is never used: its exception can
-  arrive after the call has returned.
-* Native code that does not look at signals ends when it returns.
+On the main thread an alarm interrupts Python code and blocking calls; native code that does not look at signals ends
+when it returns. In any other thread nothing can be stopped: `PyThreadState_SetAsyncExc` is never used, because its
+exception can arrive after the call has returned.
 """
 
 import contextvars
@@ -64,7 +60,9 @@ Expired.__name__ = Expired.__qualname__ = StepTimeout.__name__
 class Guard:
     """One limit on the main thread, for a frame and all that it calls. Rings at most once, by raising `Expired`.
 
-    A limit around this one, or the user's own alarm, still rings in its time, and is set again at the end.
+    A handler that raises while an async cell awaits would kill the kernel, so it raises only if the frame is on the
+    interrupted stack, and otherwise rings again a moment later. A limit around this one, or the user's own alarm, still
+    rings in its time, and is set again at the end.
     """
 
     def __init__(self, frame: FrameType, limit: float) -> None:
@@ -132,6 +130,7 @@ def _on_main_thread(call: Callable[[], Any], limit: float) -> Any:
 
 
 def _on_own_thread(call: Callable[[], Any], limit: float) -> Any:
+    """Call in a thread that is given up at the limit; its late result is dropped."""
     done, outcome = threading.Event(), list[Outcome]()
 
     def body() -> None:

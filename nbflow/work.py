@@ -51,6 +51,8 @@ class Work:
         self.log_prints = log_prints
         self.mentions: Collection[object] = ()
         """Values that may name files: they count where they do."""
+        self.files: Collection[object] = ()
+        """Files that count because the user said so."""
         self.touching: Collection[str] = ()
         """What the step reaches by a live handle, which the world does not see."""
 
@@ -151,6 +153,7 @@ class Around:
         self._sight = world.watch()
         sight = self._sight.__enter__()
         sight.mention(work.mentions)
+        world.declare(work.files)
         for kind in work.touching:
             sight.touch(kind)
         return sight

@@ -44,7 +44,7 @@ def ls(args: Namespace) -> int:
         (each.row[:12], ago(now - each.created), spell(each.cost), plain.size(each.size), ago(now - each.accessed))
         for each in entries
     ]
-    _print(("entry", "made", "took", "size", "used"), rows)
+    print(*plain.table(("entry", "made", "took", "size", "used"), rows), sep="\n")
     return 0
 
 
@@ -85,7 +85,7 @@ def _ls_tasks(store: Store, tasks: Sequence[_Task], *, as_json: bool) -> int:
         (each.task, f"{each.entries:,}", plain.size(each.size), spell(each.cost), ago(now - each.newest))
         for each in tasks
     ]
-    _print(("task", "results", "size", "took", "newest"), rows)
+    print(*plain.table(("task", "results", "size", "took", "newest"), rows), sep="\n")
     total = sum(each.size for each in tasks)
     print(f"{plain.spell_count(sum(each.entries for each in tasks), 'result')}, {plain.size(total)} in {store.folder}")
     return 0
@@ -121,14 +121,6 @@ def _known(store: Store) -> str:
     names = [each.task for each in _tasks(store.entries())]
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return f"; there is {', '.join(names[:8])}{more}" if names else f": nothing is kept in {store.folder}"
-
-
-def _print(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table: the first column as wide as it must be, the others to the right."""
-    table = [list(head), *([plain.line(cell, 48) for cell in row] for row in rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    for first, *others in table:
-        print("  ".join([f"{first:{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(others, widths[1:], strict=True))]))
 
 
 def _warn(text: str) -> None:

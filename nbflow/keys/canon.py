@@ -14,14 +14,15 @@ from typing import Any
 
 from nbflow.keys.scopes import Scopes, scopes
 
-__all__ = ["READERS", "constant", "dump", "mentioned"]
+__all__ = ["READERS", "called", "constant", "dump", "mentioned", "words"]
 
 READERS = frozenset({
-    "eval", "evaluate", "exec", "execute", "executemany", "executescript", "formula", "from_formula", "getoutput",
-    "glm", "logit", "mixedlm", "ols", "pysqldf", "query", "read_sql", "read_sql_query", "run_cell_magic",
-    "run_line_magic", "sql", "sqldf", "system",
+    "dmatrices", "dmatrix", "eval", "evaluate", "exec", "execute", "executemany", "executescript", "formula",
+    "from_formula", "from_query", "getoutput", "glm", "gls", "logit", "mixedlm", "ols", "poisson", "probit", "pysqldf",
+    "query", "read_sql", "read_sql_query", "run_cell_magic", "run_line_magic", "sql", "sql_expr", "sqldf", "system",
+    "wls",
 })  # fmt: skip
-"""Names of functions that look names up in the strings they are given."""
+"""Functions and methods that look names up in the strings they are given: `df.query("p > @limit")`."""
 
 FRAMES = frozenset({
     "_getframe", "currentframe", "dir", "eval", "exec", "f_locals", "getinnerframes", "getouterframes", "locals",
@@ -38,7 +39,6 @@ BLIND = frozenset({
 
 words = re.compile(r"[^\W\d]\w*").findall
 Defs = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-MISSING = object()
 sorted_fields: dict[type, tuple[str, ...]] = {}
 
 

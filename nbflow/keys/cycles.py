@@ -1,12 +1,8 @@
-"""Digests of values that contain themselves.
+"""Digests of values that contain themselves: those of one circle together, as none comes first.
 
-Values that lead to one another in a circle have no first one to begin with, so they are digested together. What tells
-two of them apart is found by refining colours (Moore, "Gedanken-experiments on sequential machines", 1956): at first
-all have one colour, then each takes the digest of its own content with its neighbours' colours in place of them, until
-no colour splits any more. Colours, and how they lead to colours, then describe the circle completely, and do not
-change with the member from which the walk entered it, nor with sharing: a list whose only member is itself equals two
-lists that hold one another. A walk that wrote "two levels up" instead would visit every path through the circle:
-a graph of 20 nodes, each linked to all, has 10^17 of them.
+They do not change with the member from which the walk entered, nor with sharing: a list whose only member is itself
+equals two lists that hold one another. A walk that wrote "two levels up" instead would visit every path through the
+circle: a graph of 20 nodes, each linked to all, has 10^17 of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +17,10 @@ T = TypeVar("T")
 
 def solve(members: Sequence[T], digest: Callable[[T, Callable[[T], bytes]], bytes]) -> list[bytes]:
     """The digest of each member of a circle.
+
+    What tells two of them apart is found by refining colours (Moore, "Gedanken-experiments on sequential machines",
+    1956): at first all have one, then each takes the digest of its own content with its neighbours' colours in place
+    of them, until no colour splits any more. Colours, and how they lead to colours, then describe the circle.
 
     Args:
         members: All values that can be reached from one another.

@@ -195,8 +195,7 @@ class Functions:
                 into = self.named("global", name, "", space)
                 if isinstance(space[name], ModuleType):
                     self.gather.guard.same(where, space[name])
-                    self.gather.version(space[name].__name__)
-                    self.gather.add(into, space[name].__name__.encode())
+                    self.gather.link(into, "", space[name])
                 else:
                     self.gather.bound(where, space[name], into, loose=True)
 

@@ -114,7 +114,11 @@ def _load(module: object) -> None:
 
 def _standing_in(function: Callable[[Any], object]) -> Handler:
     def encode(encoder: Any, value: Any) -> Node:
-        stand_in = function(value)
+        try:
+            stand_in = function(value)
+        except Exception as error:
+            name = getattr(function, "__qualname__", type(function).__qualname__)
+            raise encoder.refusal(value, f"and its digest function {name} raised {type(error).__name__}") from error
         if stand_in is value:
             raise encoder.refusal(value, "its own digest function gives it back")
         return Node(join(b"stand-in", [encoder.kind(type(value))]), [stand_in], label=unnamed)

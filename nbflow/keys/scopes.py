@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["Import", "Scope", "Scopes", "arguments", "scopes"]
+__all__ = ["Import", "Scope", "Scopes", "bound", "free", "outside", "scopes"]
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -101,10 +101,10 @@ def scopes(root: ast.AST | list[ast.stmt]) -> Scopes:
             found.at[id(first)] = inner
         elif isinstance(node, ast.ClassDef):
             scope.bind(node.name, fixed=True)
-            inner = Scope("class", scope)
+            head = generic(node, scope)
+            inner = Scope("class", head)
             stack += [(child, inner) for child in node.body]
-            stack += [(child, scope) for child in (*node.decorator_list, *node.bases, *node.keywords)]
-            stack += [(child, scope) for child in (getattr(node, "type_params", None) or ())]
+            stack += [(child, head) for child in (*outside(node), *getattr(node, "type_params", ()))]
         elif isinstance(node, ast.NamedExpr):
             stack.append((node.value, scope))
             while scope.kind == "comprehension" and scope.parent is not None:
@@ -118,33 +118,89 @@ def scopes(root: ast.AST | list[ast.stmt]) -> Scopes:
 
 def function(node: Any, scope: Scope, found: Scopes) -> Iterator[tuple[ast.AST, Scope]]:
     """Opens the block of a function; hands on its parts with the scope each is evaluated in."""
-    inner = Scope("function", scope)
+    head = generic(node, scope)
+    inner = Scope("function", head)
     keywords = {id(arg) for arg in (*node.args.args, *node.args.kwonlyargs)}  # those that callers can name
     found.at[id(node.args)] = scope
     for arg in arguments(node.args):
         inner.bind(arg.arg, fixed=id(arg) in keywords)
         found.at[id(arg)] = inner
-        if arg.annotation:
-            yield arg.annotation, scope
-    for default in (*node.args.defaults, *node.args.kw_defaults):
-        if default is not None:
-            yield default, scope
+    for part in (*outside(node), *getattr(node, "type_params", ())):
+        yield part, head
     if isinstance(node, ast.Lambda):
         yield node.body, inner
         return
     scope.bind(node.name, fixed=True)
-    for child in (*node.decorator_list, node.returns, *(getattr(node, "type_params", None) or ())):
-        if child is not None:
-            yield child, scope
     for child in node.body:
         yield child, inner
 
 
-def bind(node: Any, scope: Scope) -> None:  # noqa: C901 - one case for each kind of node
-    """Notes what one node binds by itself."""
+def generic(node: ast.AST, scope: Scope) -> Scope:
+    """The scope of a function's or class's head: one of its own if it has type parameters (https://peps.python.org/pep-0695/)."""
+    names = [each.name for each in getattr(node, "type_params", ())]
+    head = Scope("function", scope) if names else scope
+    for name in names:
+        head.bind(name, fixed=True)
+    return head
+
+
+def outside(node: ast.AST) -> list[ast.expr]:
+    """What a function or class evaluates where it stands: decorators, bases, annotations, defaults."""
+    parts = [*getattr(node, "decorator_list", ()), *getattr(node, "bases", ()), *getattr(node, "keywords", ())]
+    if isinstance(node, FUNCTIONS):
+        hints = [arg.annotation for arg in arguments(node.args)]
+        parts += [*hints, *node.args.defaults, *node.args.kw_defaults, getattr(node, "returns", None)]
+    return [part for part in parts if part]
+
+
+def free(function: ast.AST) -> tuple[set[str], set[str]]:
+    """Names from outside that a function reads, and those that it binds there, once it is called.
+
+    The order within it does not matter: nobody knows when, or how far, it will run.
+    """
+    found = scopes(function)
+    reads: set[str] = set()
+    writes: set[str] = set()
+    for node in ast.walk(function):
+        scope = found.at.get(id(node), found.outer)
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) if scope is not found.outer:
+                owner = scope.owner(name)
+                if owner is None or owner.kind == "class":  # whose body may read it before it binds it
+                    reads.add(name)
+            case ast.Global(names=names):
+                writes.update(names)
+    return reads | writes, writes
+
+
+def bound(node: ast.AST) -> set[str]:
+    """Names that this one node binds, where it stands.
+
+    >>> bound(ast.parse("import os.path").body[0].names[0])
+    {'os'}
+    """
     match node:
-        case ast.Name(id=name) if not isinstance(node.ctx, ast.Load):
-            scope.bind(name)
+        case ast.alias(name=name, asname=alias):
+            return {alias or name.partition(".")[0]} - {"*"}
+        case (
+            ast.Name(id=name, ctx=ast.Store() | ast.Del())
+            | ast.FunctionDef(name=name)
+            | ast.AsyncFunctionDef(name=name)
+            | ast.ClassDef(name=name)
+            | ast.ExceptHandler(name=str(name))
+            | ast.MatchAs(name=str(name))
+            | ast.MatchStar(name=str(name))
+            | ast.MatchMapping(rest=str(name))
+        ):
+            return {name}
+    return set()
+
+
+def bind(node: Any, scope: Scope) -> None:
+    """Notes what one node binds by itself."""
+    for name in bound(node):
+        scope.bind(name)
+    match node:
         case ast.Import():
             for alias in node.names:
                 module = alias.name if alias.asname else alias.name.partition(".")[0]
@@ -152,15 +208,7 @@ def bind(node: Any, scope: Scope) -> None:  # noqa: C901 - one case for each kin
         case ast.ImportFrom():
             for alias in node.names:
                 scope.imports[alias.asname or alias.name] = Import(node.module or "", node.level, alias.name)
-        case ast.alias(name=name, asname=asname) if name != "*":
-            scope.bind(asname or name.partition(".")[0])
-        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-            scope.bind(name)
-        case ast.MatchMapping(rest=str(name)):
-            scope.bind(name)
         case ast.Global(names=names):
             scope.free.update(names)
         case ast.Nonlocal(names=names):
             scope.nonlocals.update(names)
-        case _:
-            pass

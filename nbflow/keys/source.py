@@ -80,6 +80,8 @@ def compiled(source: Any, flags: int, mode: str = "exec") -> Any:
     filters.insert(0, HUSH)
     try:
         return compile(source, NAME, mode, flags, dont_inherit=True)
+    except SystemError:  # garbage that runs code while a tree is made: https://github.com/python/cpython/issues/106905
+        return compile(source, NAME, mode, flags, dont_inherit=True)
     finally:
         with suppress(ValueError):
             filters.remove(HUSH)

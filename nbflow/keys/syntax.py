@@ -16,11 +16,10 @@ __all__ = ["Syntax", "syntax"]
 
 
 class Syntax(NamedTuple):
-    """The digest of code as written, without values of defaults; what it reads; whether its source is known."""
+    """The digest of code as written, without values of defaults, and what it reads."""
 
     digest: bytes
     reads: Reads
-    portable: bool
 
 
 BLIND = frozenset({
@@ -40,10 +39,10 @@ def syntax(function: FunctionType) -> Syntax:
         return held[1]
     node = source.find(code, function.__globals__)
     if node is None:
-        found = Syntax(source.code_digest(code, function.__name__), code_reads(code), portable=False)
+        found = Syntax(source.code_digest(code, function.__name__), code_reads(code))
     else:
         root, docs = bare(node, function.__globals__)
-        found = Syntax(join(b"source", [dump(root, docs=docs)]), reads(root), portable=True)
+        found = Syntax(join(b"source", [dump(root, docs=docs)]), reads(root))
     key = id(code)
     known[key] = ref(code, lambda _: known.pop(key, None) and None), found
     return found

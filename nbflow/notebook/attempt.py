@@ -1,6 +1,6 @@
 """One turn of a cell's loop: what is recorded and watched while the user's statements run, and the time they have.
 
-A cell that does not await is interrupted by an alarm, as a function on the main thread is; one that awaits is cancelled.
+A cell that awaits is cancelled at its limit; any other is interrupted by an alarm, as a function is.
 """
 
 import asyncio
@@ -58,7 +58,9 @@ class Attempt:
 
     def timed_out(self, error: BaseException | None, trace: TracebackType | None) -> StepTimeout | None:
         """The error of an attempt that ran too long, whatever became of it; None if it did not."""
-        if self._limit is None or not self._limit.rang or not (error is None or isinstance(error, (Expired, asyncio.CancelledError))):
+        if self._limit is None or not self._limit.rang:
+            return None
+        if not isinstance(error, (Expired, asyncio.CancelledError, type(None))):
             return None
         if isinstance(error, Expired):
             error.__traceback__ = _users(trace)

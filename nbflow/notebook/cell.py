@@ -16,7 +16,7 @@ from typing import Any, Self
 from IPython import get_ipython
 
 from nbflow.engine import Hands, advance
-from nbflow.errors import UnfitError
+from nbflow.errors import UnstorableError
 from nbflow.notebook.attempt import Attempt
 from nbflow.notebook.decide import Decision
 from nbflow.notebook.replay import chosen, replay
@@ -258,7 +258,7 @@ class Step:
         assert self.stage is not None
         try:
             self.stage.rollback()
-        except UnfitError as refused:
+        except UnstorableError as refused:
             error.add_note(f"nbflow: not retried: {refused}")
             self._end_plan(error)
             return False
@@ -270,7 +270,7 @@ class Step:
             try:
                 self.stage.rollback()
                 more = "names and inputs put back"
-            except UnfitError as refused:
+            except UnstorableError as refused:
                 more = f"not put back: {refused}"
         self.report.failed(error, more)
 

@@ -13,8 +13,9 @@ from IPython.core.error import UsageError
 from nbflow import events as e
 from nbflow.durations import ago, spell
 from nbflow.errors import NbflowError
-from nbflow.keys.explain import nearest
+from nbflow.explanation import cause
 from nbflow.session import Settings, configure, session
+from nbflow.slot import NO_ENTRY
 from nbflow.store import Info
 from nbflow.widget import plain
 
@@ -68,11 +69,11 @@ def _ls(task: str | None = None) -> None:
     if not entries:
         _say(f"nothing is kept{f' of {task!r}' if task else ''} in {session.store.folder}")
     elif task is None:
-        _table(("task", "results", "size", "took", "newest"), _tasks(entries, now))
+        _say(*plain.table(("task", "results", "size", "took", "newest"), _tasks(entries, now)))
     else:
         entries.sort(key=lambda entry: -entry.created)
         rows = [(each.row[:12], ago(now - each.created), spell(each.cost), plain.size(each.size)) for each in entries]
-        _table(("result", "made", "took", "size"), rows)
+        _say(*plain.table(("result", "made", "took", "size"), rows))
 
 
 def _tasks(entries: Iterable[Info], now: float) -> list[Sequence[str]]:
@@ -97,8 +98,9 @@ def _explain(task: str | None = None) -> None:
         name = names.get(event.step)
         if isinstance(event, (e.Hit, e.Missed)) and name is not None and task in (None, name):
             _say(f"{name}: {_told(event)}")
-            for difference in _differences(name, event):
-                _say(f"  {difference}")
+            if isinstance(event, e.Missed) and event.traits:
+                _, differences = cause(session.store, name, NO_ENTRY, event.traits)
+                _say(*(f"  {each}" for each in differences))
             return
     _say(f"no step{f' of {task!r}' if task else ''} was looked up in this session")
 
@@ -108,13 +110,6 @@ def _told(event: e.Hit | e.Missed) -> str:
     if isinstance(event, e.Hit):
         return f"hit {when}, made {ago(event.age)} before, saved {spell(event.saved)}"
     return f"missed {when}: {event.why}"
-
-
-def _differences(task: str, event: e.Hit | e.Missed) -> list[str]:
-    if isinstance(event, e.Hit) or not event.traits:
-        return []
-    others = [traits for traits in session.store.traits(task, 50) if traits != event.traits]
-    return [*map(str, nearest(event.traits, others))]
 
 
 def _clear(task: str) -> None:
@@ -147,15 +142,8 @@ def _help() -> None:
     _say(_HELP)
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = [head, *rows]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    for first, *others in table:
-        _say("  ".join([first.ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(others, widths[1:], strict=True))]))
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {

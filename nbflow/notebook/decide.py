@@ -7,7 +7,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from nbflow import events as e
-from nbflow.errors import StoreError, UnfitError, UnkeyableError
+from nbflow.errors import StoreError, UnkeyableError, UnstorableError
 from nbflow.explanation import cause, explained
 from nbflow.logs import current_step
 from nbflow.notebook.freeze import Surroundings
@@ -138,7 +138,7 @@ class Decision:
 
     @staticmethod
     def _nothing() -> Recording:
-        raise UnfitError("there was no attempt")
+        raise UnstorableError("there was no attempt")
 
     def _now(self, fact: Fact) -> str:
         """The digest of a name's content, or of what the inputs share, as it is now."""
@@ -188,7 +188,7 @@ class Decision:
         """Ask the condition of `--store-if`, with the new names and `result`, the last value shown, in scope.
 
         Raises:
-            UnfitError: It is false, or cannot be asked.
+            UnstorableError: It is false, or cannot be asked.
         """
         condition = self.options.store_if
         if condition is None:
@@ -197,9 +197,9 @@ class Decision:
         try:
             fit = bool(eval(condition, names))  # noqa: S307 - the user's own expression
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told
-            raise UnfitError(f"--store-if {condition}: {reason(error)}") from None
+            raise UnstorableError(f"--store-if {condition}: {reason(error)}") from None
         if not fit:
-            raise UnfitError(f"--store-if {condition} is false")
+            raise UnstorableError(f"--store-if {condition} is false")
 
     def surround(self, around: Surroundings, facts: tuple[Fact, ...]) -> None:
         """What the attempt showed: what need not be stored, and what it depended on."""

@@ -8,18 +8,18 @@ import io
 import pickle
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nbflow.errors import UnfitError
+from nbflow.errors import UnstorableError
 from nbflow.notebook.heap import Path
 from nbflow.notebook.places import CodePath
+from nbflow.store.serializers import Sink, Write, out_of_band
 
 __all__ = ["Freezer", "Surroundings", "leftover"]
 
 _LOST = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType, io.IOBase)
-_IN_BAND = 4096  # smaller buffers stay in the stream
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,11 +47,11 @@ class Freezer(pickle.Pickler):
     """Pickles the values of one cell.
 
     Raises:
-        UnfitError: A value has no content that could be stored, or could not be found again.
+        UnstorableError: A value has no content that could be stored, or could not be found again.
     """
 
-    def __init__(self, file: Any, around: Surroundings, buffers: list[pickle.PickleBuffer]) -> None:
-        super().__init__(file, 5, buffer_callback=_out_of_band(buffers))
+    def __init__(self, write: Write, around: Surroundings, buffers: list[pickle.PickleBuffer]) -> None:
+        super().__init__(Sink(write), 5, buffer_callback=out_of_band(buffers))
         self.around = around
 
     def persistent_id(self, obj: Any) -> Any:
@@ -66,7 +66,7 @@ class Freezer(pickle.Pickler):
         if isinstance(obj, types.CodeType) and obj in around.codes:
             return "code", around.codes[obj]
         if isinstance(obj, _LOST):
-            raise UnfitError(f"a {type(obj).__name__} has no content to store")
+            raise UnstorableError(f"a {type(obj).__name__} has no content to store")
         return ("globals", None) if obj is around.namespace else None
 
     def _by_name(self, obj: Any, name: str) -> None:
@@ -76,7 +76,7 @@ class Freezer(pickle.Pickler):
             return
         live = self.around.namespace.get(root)
         if live is None or self.around.before.get(root) is not live:
-            raise UnfitError(f"{name} is not defined at the top of the cell, so it could not be found again")
+            raise UnstorableError(f"{name} is not defined at the top of the cell, so it could not be found again")
 
     def reducer_override(self, obj: Any) -> Any:
         """Functions, closures, views and figures, in ways of our own."""
@@ -102,16 +102,6 @@ class Freezer(pickle.Pickler):
             return NotImplemented
         offset = array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
         return _over, (base, array.dtype, array.shape, array.strides, offset)
-
-
-def _out_of_band(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
-    def leave_out(buffer: pickle.PickleBuffer) -> bool:
-        if memoryview(buffer).nbytes < _IN_BAND:
-            return True
-        buffers.append(buffer)
-        return False
-
-    return leave_out
 
 
 def _unregistered(figure: Any) -> Any:

@@ -15,15 +15,11 @@ from typing import Any, NoReturn
 from IPython.core.error import UsageError
 
 from nbflow.errors import ConfigurationError
-from nbflow.options import TaskOptions, parse_names
+from nbflow.options import TaskOptions, option, parse_names
 
 __all__ = ["CellOptions", "Flag", "flags", "parse"]
 
 OUTPUTS = ("all", "last", "none")
-
-
-def _flag(flag: str, parse: Callable[[str], Any] | None, words: str, *, default: Any = None, **more: Any) -> Any:
-    return field(default=default, metadata={"flag": flag, "parse": parse, "help": words, **more})
 
 
 def _parse_output(text: str) -> str:
@@ -65,22 +61,26 @@ class CellOptions:
     """
 
     task: TaskOptions = field(default_factory=TaskOptions)
-    inputs: tuple[str, ...] = _flag(
-        "--in", _parse_identifiers, "also count these names as inputs", default=(), metavar="A,B"
+    inputs: tuple[str, ...] = option((), "--in", _parse_identifiers, "also count these names as inputs", metavar="A,B")
+    ignore: tuple[str, ...] = option((), "--ignore", _parse_identifiers, "leave these inputs out", metavar="A,B")
+    out: tuple[str, ...] | None = option(None, "--out", _parse_identifiers, "keep only these names", metavar="X,Y")
+    key: str | None = option(
+        None, "--key", _parse_expression, "the value of EXPR stands for all inputs", metavar="EXPR", expression=True
     )
-    ignore: tuple[str, ...] = _flag("--ignore", _parse_identifiers, "leave these inputs out", default=(), metavar="A,B")
-    out: tuple[str, ...] | None = _flag("--out", _parse_identifiers, "keep only these names", metavar="X,Y")
-    key: str | None = _flag(
-        "--key", _parse_expression, "the value of EXPR stands for all inputs", metavar="EXPR", expression=True
+    store_if: str | None = option(
+        None, "--store-if", _parse_expression, "keep the result only if EXPR is true", metavar="EXPR", expression=True
     )
-    store_if: str | None = _flag(
-        "--store-if", _parse_expression, "keep the result only if EXPR is true", metavar="EXPR", expression=True
+    rollback: bool = option(
+        default=False,
+        flag="--rollback",
+        parse=None,
+        help="on final failure, put back what was there before",
+        value=True,
     )
-    rollback: bool = _flag(
-        "--rollback", None, "on final failure, put back what was there before", default=False, value=True
+    output: str = option("all", "--output", _parse_output, "what a hit shows: all, last or none", metavar="WHAT")
+    explain: bool = option(
+        default=False, flag="--explain", parse=None, help="say what would happen and why; run nothing", value=True
     )
-    output: str = _flag("--output", _parse_output, "what a hit shows: all, last or none", default="all", metavar="WHAT")
-    explain: bool = _flag("--explain", None, "say what would happen and why; run nothing", default=False, value=True)
 
 
 @dataclass(frozen=True, slots=True)

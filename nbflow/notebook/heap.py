@@ -7,7 +7,7 @@ what a run did to an object can be done again to its twin in another kernel.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from nbflow.errors import UnfitError
+from nbflow.errors import UnstorableError
 from nbflow.notebook.forms import Form, cast, form, members, same
 
 __all__ = ["Change", "Heap", "Path", "at", "sharing"]
@@ -72,7 +72,7 @@ class Heap:
             comparable: Whether what has no content to compare is held to be as it was, instead of changed.
 
         Raises:
-            UnfitError: One was changed whose type cannot be changed in place.
+            UnstorableError: One was changed whose type cannot be changed in place.
         """
         for path, obj, how, old, mark in self.found.values():
             if path[0] not in names or (comparable and how.big and not isinstance(mark[0], bytes)):
@@ -80,19 +80,21 @@ class Heap:
             if not (self.digest(obj) != mark[0] if how.big else not same(old, how.take(obj))):
                 continue
             if how.put is None or (mark and cast(obj) != mark[1]):
-                raise UnfitError(f"{path[0]}: a {type(obj).__name__} was changed, and cannot be changed again in place")
+                raise UnstorableError(
+                    f"{path[0]}: a {type(obj).__name__} was changed, and cannot be changed again in place"
+                )
             yield Change(path, obj, how, old, how.take(obj))
 
     def rollback(self, names: frozenset[str]) -> None:
         """Put back what the objects below these names held.
 
         Raises:
-            UnfitError: One cannot be put back, or was too large to be copied. Then nothing is put back.
+            UnstorableError: One cannot be put back, or was too large to be copied. Then nothing is put back.
         """
         changes = [*self.changed(names)]
         for path, obj, _, old, _ in changes:
             if old is None:
-                raise UnfitError(f"{path[0]}: a {type(obj).__name__} was changed, and is too large to be put back")
+                raise UnstorableError(f"{path[0]}: a {type(obj).__name__} was changed, and is too large to be put back")
         for _, obj, how, old, _ in changes:
             assert how.put is not None
             how.put(obj, old)

@@ -13,11 +13,11 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
+from nbflow.keys.canon import words
 from nbflow.keys.code import known_reach
 from nbflow.keys.encode import Encoder, Node
 from nbflow.keys.traits import trait
 from nbflow.notebook.header import CellOptions
-from nbflow.notebook.mentions import identifiers
 from nbflow.notebook.names import Names
 from nbflow.trace import Trait, Traits
 
@@ -47,7 +47,7 @@ def inputs_of(names: Names, options: CellOptions, namespace: Mapping[str, Any]) 
     for query in names.queries:
         text = namespace.get(query)
         if isinstance(text, str):
-            read |= {name for name in identifiers(text) if name in namespace}
+            read |= {name for name in words(text) if name in namespace}
     return [name for name in sorted(read - {*options.ignore}) if _counts(name, namespace)]
 
 

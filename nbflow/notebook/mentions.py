@@ -1,4 +1,4 @@
-"""Names that stand inside text: in strings that a library evaluates, and in transformed magic lines."""
+"""What transformed magic lines read from the namespace, and expressions whose strings may hold names."""
 
 import ast
 import re
@@ -6,46 +6,21 @@ from collections.abc import Iterator
 from string import Formatter
 from typing import NamedTuple
 
-__all__ = ["EVALUATORS", "Magic", "assigned", "identifiers", "magic", "strings"]
+__all__ = ["Magic", "assigned", "magic"]
 
-EVALUATORS = frozenset(
-    {"eval", "evaluate", "execute", "executemany", "executescript", "formula", "from_formula", "from_query"}
-    | {"gls", "glm", "logit", "mixedlm", "ols", "poisson", "probit", "wls", "dmatrices", "dmatrix"}
-    | {"query", "read_sql", "read_sql_query", "sql", "sql_expr"}
-)
-"""Functions and methods whose strings are looked up in the caller's names: `df.query("p > @limit")`."""
-
-_IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _DOLLAR = re.compile(r"(?<!\$)\$([^\W\d]\w*)")
 _FLAGS = re.compile(r"^(?:\s*-\w+(?:\s+\d+(?=\s))?)+")
 _RUNS_CODE = frozenset({"time", "timeit", "prun", "capture"})
 
 
-def identifiers(text: str) -> set[str]:
-    """Everything in a text that could be a name.
-
-    >>> sorted(identifiers("price > @limit and `unit cost` < 3"))
-    ['and', 'cost', 'limit', 'price', 'unit']
-    """
-    return set(_IDENTIFIER.findall(text))
-
-
-def strings(nodes: list[ast.expr]) -> Iterator[str]:
-    """String constants anywhere within some expressions."""
-    for node in nodes:
-        for child in ast.walk(node):
-            if isinstance(child, ast.Constant) and isinstance(child.value, str):
-                yield child.value
-
-
-def assigned(body: list[ast.stmt], names: set[str]) -> Iterator[str]:
-    """String constants in what the statements assign to one of these names."""
+def assigned(body: list[ast.stmt], names: set[str]) -> Iterator[ast.expr]:
+    """What the statements assign to one of these names."""
     for statement in body:
         for node in ast.walk(statement):
             if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and node.value is not None:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 if any(isinstance(target, ast.Name) and target.id in names for target in targets):
-                    yield from strings([node.value])
+                    yield node.value
 
 
 class Magic(NamedTuple):

@@ -10,8 +10,10 @@ import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from nbflow.notebook.mentions import EVALUATORS, assigned, identifiers, magic, strings
-from nbflow.notebook.scopes import bound, bound_all, free, outside
+from nbflow.keys.canon import READERS, called, mentioned, words
+from nbflow.keys.scopes import bound, free, outside
+from nbflow.keys.source import compiled
+from nbflow.notebook.mentions import assigned, magic
 
 __all__ = ["Names", "names_of"]
 
@@ -149,7 +151,7 @@ class _Walk(ast.NodeVisitor):
         """Python source inside a string is code of the cell."""
         before, self.in_text = self.in_text, True
         try:
-            self.walk(ast.parse(source.strip()).body)
+            self.walk(compiled(source.strip(), ast.PyCF_ONLY_AST).body)
         except SyntaxError:
             self.opaque.add("code in a string that does not parse")
         finally:
@@ -168,7 +170,7 @@ class _Walk(ast.NodeVisitor):
         if (found := magic(node)) is not None:
             for source in found.code:
                 self.text(source)
-            for name in sorted(identifiers(found.text)):
+            for name in sorted(set(words(found.text))):
                 self.read(name, mention=True)
             self.opaque |= {found.reflects} - {""}
             return
@@ -180,7 +182,7 @@ class _Walk(ast.NodeVisitor):
                 self.opaque.add(f"{name}()")
             case ast.Call(func=ast.Name(id=name), args=[]) if name in _REFLECTIVE_WITHOUT_ARGUMENTS - self.sure:
                 self.opaque.add(f"{name}()")
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in EVALUATORS:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in READERS:
                 self.evaluated(arguments)
         self.generic_visit(node)
 
@@ -188,8 +190,8 @@ class _Walk(ast.NodeVisitor):
         """Arguments of a call that looks up names of ours: their words are read where they are bound."""
         given = {child.id for node in arguments for child in ast.walk(node) if isinstance(child, ast.Name)}
         self.queries |= given
-        texts = [*strings(arguments), *(assigned(self.whole, given) if given else ())]
-        for name in sorted(set().union(*map(identifiers, texts))):
+        values = [*arguments, *(assigned(self.whole, given) if given else ())]
+        for name in sorted(set().union(*map(mentioned, values))):
             self.read(name, mention=True)
 
     def visit_alias(self, node: ast.alias) -> None:
@@ -199,7 +201,7 @@ class _Walk(ast.NodeVisitor):
 
     def definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda) -> None:
         """A function's body runs when it is called, a class's here and now, in a namespace of its own."""
-        generic = bound_all(getattr(node, "type_params", ())) - self.local
+        generic = {each.name for each in getattr(node, "type_params", ())} - self.local
         self.local |= generic
         self.walk(outside(node))
         at_once = isinstance(node, ast.Lambda) or bool(node.decorator_list)  # anything may call it at once
@@ -231,10 +233,8 @@ class _Walk(ast.NodeVisitor):
     def hidden(self, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
         """Names that stand in strings in a function's body, which is not walked in order."""
         for node in ast.walk(function):
-            if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
-                called = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-                if called in EVALUATORS:
-                    self.evaluated([*node.args, *(keyword.value for keyword in node.keywords)])
+            if isinstance(node, ast.Call) and called(node.func) in READERS:
+                self.evaluated([*node.args, *(keyword.value for keyword in node.keywords)])
 
     def comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
         first = node.generators[0]
@@ -317,6 +317,6 @@ class _Walk(ast.NodeVisitor):
     def visit_Match(self, node: ast.Match) -> None:
         self.walk(node.subject)
         for case in node.cases:
-            names = bound_all(ast.walk(case.pattern))
+            names = set[str]().union(*map(bound, ast.walk(case.pattern)))
             self.branch(case.pattern, names, case.guard, case.body)
             self.binds |= names  # a pattern that fails may have bound some

@@ -6,12 +6,12 @@ import pickle
 import signal
 import threading
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbflow.errors import UnfitError
+from nbflow.errors import UnstorableError
 from nbflow.notebook.forms import form, own, same
 from nbflow.notebook.freeze import Freezer, Surroundings, leftover
 from nbflow.notebook.heap import Path, at
@@ -19,11 +19,9 @@ from nbflow.notebook.places import definitions, leads_to, mentioned
 from nbflow.notebook.replay import NotKept
 from nbflow.notebook.tee import Event
 from nbflow.notebook.transform import Cell
-from nbflow.store.serializers import Pickle
+from nbflow.store.serializers import Pickle, Write
 
 __all__ = ["CellPickle", "Recording", "put_into_effect", "remember", "undisturbed"]
-
-_Write = Callable[[Any], object]
 
 
 @dataclass(slots=True, eq=False)
@@ -67,11 +65,11 @@ class CellPickle(Pickle):
         self.cell, self.filename, self.namespace, self.before = cell, filename, namespace, before
         self.around = Surroundings(namespace, before, {}, {}, frozenset(), frozenset())
 
-    def dump(self, value: Recording, write: _Write) -> list[Any]:
+    def dump(self, value: Recording, write: Write) -> list[Any]:
         """Hand the stream on in parts; first what definitions need, then all the rest.
 
         Raises:
-            UnfitError: Something cannot be stored; the name it belongs to is named.
+            UnstorableError: Something cannot be stored; the name it belongs to is named.
         """
         statements = definitions(self.cell.body, value.names)
         needed = set().union(*map(mentioned, statements.values()))
@@ -79,7 +77,7 @@ class CellPickle(Pickle):
         plain = {name: each for name, each in plain.items() if not (leftover(each) and self._unfit(each))}
         values = [NotKept() if self._unfit(each) else each for each in value.values]
         buffers: list[Any] = []
-        freezer = Freezer(_Sink(write), self.around, buffers)
+        freezer = Freezer(write, self.around, buffers)
         try:
             freezer.dump((sorted(statements), {name: each for name, each in plain.items() if name in needed}))
             rest = value.changed, value.random, value.events, values, value.classes, value.marks
@@ -87,12 +85,6 @@ class CellPickle(Pickle):
         except Exception as error:  # noqa: BLE001 - whatever a value raises, that is why
             raise self._blamed(plain, error) from None
         return buffers
-
-    def dumps(self, value: Recording) -> tuple[bytes, list[Any]]:
-        """The stream, and the buffers that it leaves out."""
-        file = io.BytesIO()
-        buffers = self.dump(value, file.write)
-        return file.getvalue(), buffers
 
     def loads(self, data: Any, buffers: Sequence[Any]) -> Recording:
         """The recording again. Nothing of it is in effect yet."""
@@ -116,31 +108,24 @@ class CellPickle(Pickle):
     def _unfit(self, value: Any) -> str:
         """Why a value cannot be stored, or `""`."""
         try:
-            Freezer(_Sink(len), self.around, []).dump(value)
+            Freezer(len, self.around, []).dump(value)
         except Exception as error:  # noqa: BLE001 - whatever a value raises, that is why
             return _said(value, error)
         return ""
 
-    def _blamed(self, names: Mapping[str, Any], error: Exception) -> UnfitError:
+    def _blamed(self, names: Mapping[str, Any], error: Exception) -> UnstorableError:
         for name, value in names.items():
             if why := self._unfit(value):
-                return UnfitError(f"{name}: {why}; give it a cell of its own, or leave it out by --out")
-        return UnfitError(_said(None, error))
+                return UnstorableError(f"{name}: {why}; give it a cell of its own, or leave it out by --out")
+        return UnstorableError(_said(None, error))
 
 
 def _said(value: Any, error: Exception) -> str:
-    if isinstance(error, UnfitError):
+    if isinstance(error, UnstorableError):
         return str(error)
     if isinstance(error, RecursionError):
         return f"a {type(value).__name__} nested too deeply to be stored"
     return f"a {type(value).__name__} cannot be stored ({type(error).__name__}: {str(error)[:100]})"
-
-
-class _Sink:
-    """What a pickler takes for a file."""
-
-    def __init__(self, write: _Write) -> None:
-        self.write = write
 
 
 class _Thawer(pickle.Unpickler):

@@ -22,7 +22,7 @@ class CellSlot(Slot):
         task: The cell's label.
         clock: Says when an entry was made.
         serializer: Writes and reads what cells leave behind.
-        record: Gives what the cell left behind, or raises `UnfitError`.
+        record: Gives what the cell left behind, or raises `UnstorableError`.
         now: The digest of a name's or of the inputs' sharing, as a fact has it.
     """
 

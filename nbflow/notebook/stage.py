@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from nbflow.errors import UnfitError
+from nbflow.errors import UnstorableError
 from nbflow.notebook.forms import own, same
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.heap import Heap, sharing
@@ -65,7 +65,7 @@ class Stage:
         """Put everything back as it was before the cell.
 
         Raises:
-            UnfitError: An input cannot be put back. The names are.
+            UnstorableError: An input cannot be put back. The names are.
         """
         with undisturbed():
             for name in [name for name in self.namespace if name not in self.before and not IPYTHONS.match(name)]:
@@ -103,18 +103,18 @@ class Stage:
             keyed: Whether the inputs' values are in the key; if not, the user answers for those without content.
 
         Raises:
-            UnfitError: It read or changed something that a hit could not compare or change again.
+            UnstorableError: It read or changed something that a hit could not compare or change again.
         """
         for name in sorted(self.touched - self.inputs):
             if not isinstance(self.doubtful.get(name), bytes):
-                raise UnfitError(f"{name} was read, and has no content that could be compared")
+                raise UnstorableError(f"{name} was read, and has no content that could be compared")
         now = users_names(self.namespace)
         binds = self.cell.names.binds
         bound = {name: value for name, value in now.items() if name in binds or self._rebound(name, value)}
         deleted = [name for name in self.before if name not in now]
         if out is not None:
             if missing := [name for name in out if name not in bound]:
-                raise UnfitError(f"--out {missing[0]}: the cell has not bound it")
+                raise UnstorableError(f"--out {missing[0]}: the cell has not bound it")
             bound, deleted = {name: bound[name] for name in out}, []
         changed = [(change.path, change.new) for change in self.heap.changed(self._read(), comparable=not keyed)]
         self._changed = bool(changed)

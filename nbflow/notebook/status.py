@@ -33,8 +33,7 @@ class Status:
         """Show the line, or show it anew; `passing` words are left out where they could not be replaced."""
         if passing and not self.live:
             return
-        words = [" ".join(part.split()) for part in parts if part]
-        text = _cut(" · ".join([f"{icon} {self.label}", *words]))
+        text = plain.line(" · ".join([f"{icon} {self.label}", *filter(None, parts)]), _LONGEST)
         head, dot, rest = text[len(icon) + 1 :].partition(" · ")
         html = f'<div style="{_STYLE}">{escape(icon)} <b>{escape(head)}</b>{escape(dot + rest)}</div>'
         self.publisher.publish(
@@ -56,7 +55,3 @@ class Status:
     def done(self, cost: float, *more: str) -> None:
         """`✓ prices · ran in 3.2 s · stored 1.8 MB · miss: clean() changed`."""
         self.tell("✓", f"ran in {spell(cost)}", *more)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

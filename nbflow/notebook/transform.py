@@ -25,6 +25,7 @@ from typing import Any
 from IPython.core.inputtransformer2 import cell_magic
 
 from nbflow.keys.code import cell as code_of
+from nbflow.keys.source import compiled
 from nbflow.notebook.names import Names, names_of
 
 __all__ = ["Cell", "Wrap", "cell_of", "cells", "checked", "mark"]
@@ -225,7 +226,7 @@ def _display(statement: ast.Expr, step: str) -> ast.stmt:
 
 def _located(source: str, at: ast.AST) -> ast.stmt:
     """A statement of ours, standing where one of the user's stands."""
-    (statement,) = ast.parse(source).body
+    statement: ast.stmt = compiled(source, ast.PyCF_ONLY_AST).body[0]
     for node in ast.walk(statement):
         ast.copy_location(node, at)
     return statement

@@ -2,7 +2,7 @@
 
 from nbflow.store.location import locate, open_store
 from nbflow.store.row import Draft, Found, Info
-from nbflow.store.serializers import Serializer, UnstorableError, serializer_of
+from nbflow.store.serializers import Serializer, serializer_of
 from nbflow.store.store import Store
 from nbflow.store.upkeep import Stats, Verified
 
@@ -13,7 +13,6 @@ __all__ = [
     "Serializer",
     "Stats",
     "Store",
-    "UnstorableError",
     "Verified",
     "locate",
     "open_store",

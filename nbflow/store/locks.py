@@ -70,18 +70,7 @@ class Flights:
         self._poller = _Poller(self)
 
     def claim(self, key: str, owner: object = None, *, wait: bool = True) -> bool:
-        """Whether the caller alone, of all on this host, may run the key now; then it must `release` it.
-
-        Args:
-            key: Lookup key.
-            owner: Tells callers apart; None is the calling thread. A step that runs inside another one names
-                that one's owner as its `parent`.
-            wait: Return only once the answer is yes.
-
-        Raises:
-            InterfaceError: The owner would wait for itself or for a step it runs in, also around others of this
-                process that wait.
-        """
+        """As `Store.claim` says."""
         if owner is None:
             owner = threading.get_ident()
         mine = _Flight(key, owner)

@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from nbflow.errors import ConfigurationError, UnfitError
+from nbflow.errors import ConfigurationError
 from nbflow.store.reducers import reducers
 
 __all__ = [
@@ -17,8 +17,10 @@ __all__ = [
     "Json",
     "Pickle",
     "Serializer",
-    "UnstorableError",
+    "Sink",
+    "Write",
     "named",
+    "out_of_band",
     "serializer_of",
 ]
 
@@ -27,18 +29,6 @@ Write = Callable[[Any], object]
 
 _IN_BAND = 4096
 """Smaller buffers stay in the stream, where each costs nothing of its own."""
-
-
-class UnstorableError(UnfitError):
-    """A value has no form that could be stored.
-
-    Attributes:
-        path: Where in the value, as one would write it in Python: `['model'].lock`; `""` is the value itself.
-    """
-
-    def __init__(self, message: str, path: str = "") -> None:
-        super().__init__(message)
-        self.path = path
 
 
 @runtime_checkable
@@ -64,14 +54,7 @@ class Pickle:
     def dump(self, value: Any, write: Write) -> list[Any]:
         """Hand the stream on in parts as it grows; gives the buffers left out."""
         buffers: list[pickle.PickleBuffer] = []
-
-        def leave_out(buffer: pickle.PickleBuffer) -> bool:
-            if memoryview(buffer).nbytes < _IN_BAND:
-                return True
-            buffers.append(buffer)
-            return False
-
-        pickler = pickle.Pickler(_Sink(write), 5, buffer_callback=leave_out)
+        pickler = pickle.Pickler(Sink(write), 5, buffer_callback=out_of_band(buffers))
         pickler.dispatch_table = reducers()
         pickler.dump(value)
         return buffers
@@ -87,13 +70,25 @@ class Pickle:
         return pickle.loads(data, buffers=buffers)
 
 
-class _Sink:
+class Sink:
     """What a pickler takes for a file."""
 
     __slots__ = ("write",)
 
     def __init__(self, write: Write) -> None:
         self.write = write
+
+
+def out_of_band(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
+    """Tells a pickler which buffers stay in its stream, and collects the others."""
+
+    def stays(buffer: pickle.PickleBuffer) -> bool:
+        if memoryview(buffer).nbytes < _IN_BAND:
+            return True
+        buffers.append(buffer)
+        return False
+
+    return stays
 
 
 class Joblib:

@@ -7,10 +7,9 @@ from typing import Final
 
 from nbflow.errors import StoreError
 
-__all__ = ["CORRUPT", "READ_ONLY", "code_of", "trouble"]
+__all__ = ["CORRUPT", "code_of", "trouble"]
 
 CORRUPT: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
-READ_ONLY: Final = sqlite3.SQLITE_READONLY
 
 _ELSEWHERE = "set NBFLOW_STORE to a folder that you can write"
 _FULL = ("the disk is full", "free some space, or run `nbflow clear`")

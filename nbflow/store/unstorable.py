@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final
 
-from nbflow.store.serializers import Serializer, UnstorableError
+from nbflow.errors import UnstorableError
+from nbflow.store.serializers import Serializer
 
 __all__ = ["explain"]
 

@@ -1,9 +1,10 @@
 """Text from anywhere, made harmless and short, and sizes in words."""
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-__all__ = ["block", "line", "size", "spell_count"]
+__all__ = ["block", "line", "size", "spell_count", "table"]
 
 _ANSI: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 # Controls, what is invisible, and what turns the direction of text around (https://trojansource.codes); a
@@ -36,6 +37,18 @@ def block(text: str, limit: int) -> str:
     if len(clean) <= limit and len(text) <= 2 * limit + 256:
         return clean
     return "…\n" + clean[-limit:].partition("\n")[2]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table: the first column as wide as it must be, the others to the right.
+
+    >>> [*table(("task", "took"), [("prices", "2.5 s")])]
+    ['task     took', 'prices  2.5 s']
+    """
+    cells = [list(head), *([line(cell, 48) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for first, *others in cells:
+        yield "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])])
 
 
 def size(count: int) -> str:

@@ -1,13 +1,7 @@
 """Facts about files: what was in them, told cheaply by when they last changed.
 
-A digest is XXH3-128 of the content. Its hint is `[size, mtime, ctime, inode, seen]`, times in
-nanoseconds: a file whose first four are as recorded is trusted unread, provided its ctime was older than
-`MARGIN` when it was seen. Within that margin a file may change twice in one tick of the file system's
-clock and look the same (git calls such entries racily clean,
-https://git-scm.com/docs/racy-git); then, as after `touch` or a copy, the content is read again. The ctime is
-what catches a change that puts size and mtime back: nobody can set it.
-
-Contents read in this process are remembered by the same rule.
+A digest is XXH3-128 of the content; its hint, `[size, mtime, ctime, inode, seen]` in bytes and nanoseconds, lets an
+untouched file be trusted unread. The ctime catches a change that puts size and mtime back: nobody can set it.
 """
 
 # Strings, as the hook gets them: a `Path` costs more than what is asked of the system.
@@ -25,7 +19,11 @@ from nbflow.world.current import unseen
 __all__ = ["DIRECTORY", "MARGIN", "UNSTABLE", "broken", "content", "fact", "stamp", "status"]
 
 MARGIN = 2_000_000_000
-"""Nanoseconds that a change must be in the past for times to tell it from the next: FAT counts in 2 s."""
+"""Nanoseconds that a change must be in the past for times to tell it from the next: FAT counts in 2 s.
+
+A file whose ctime was younger when it was seen may have changed twice in one tick of its file system's clock, and is
+read again, as after `touch` or a copy. Git calls such entries racily clean: https://git-scm.com/docs/racy-git.
+"""
 
 DIRECTORY = "directory"
 """The digest of a folder that a run made: all that counts is that it is there."""
@@ -35,7 +33,7 @@ UNSTABLE = "unstable"
 
 _CHUNK = 1 << 20
 _KEPT = 100_000
-_read: dict[str, tuple[tuple[int, ...], str]] = {}
+_read: dict[str, tuple[tuple[int, ...], str]] = {}  # what was read in this process, by the same rule
 
 
 def status(path: str) -> os.stat_result | None:

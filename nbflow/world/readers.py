@@ -24,7 +24,7 @@ from typing import Any
 from nbflow.world.current import current, running, unseen
 from nbflow.world.paths import absolute, excluded
 
-__all__ = ["arm", "expect"]
+__all__ = ["arm", "declare", "expect"]
 
 Act = Callable[[tuple[Any, ...], dict[str, Any]], None]
 
@@ -60,13 +60,18 @@ def _tell(method: str, *args: Any, **kwargs: Any) -> None:
         getattr(each, method)(*args, **kwargs)
 
 
-def _reading(value: object) -> None:
+def declare(paths: Iterable[object]) -> None:
+    """Count files that the user named, wherever they lie and whether or not they are there; of a folder all below."""
+    _reading([*paths], anywhere=True)
+
+
+def _reading(value: object, *, anywhere: bool = False) -> None:
     for written in _paths(value):
         if "://" in written:
             _tell("touch", "network")
             continue
         path = absolute(written, os.getcwd())
-        if excluded(path):
+        if excluded(path) and not anywhere:
             continue
         if os.path.isdir(path):
             _reading_under(path, written)
@@ -74,7 +79,7 @@ def _reading(value: object) -> None:
             _tell("globs", path, written, recursive=True, include_hidden=False)
             with unseen():
                 found = glob.glob(written, recursive=True)
-            _reading(found)
+            _reading(found, anywhere=anywhere)
         else:
             _tell("reads", path, written)
 

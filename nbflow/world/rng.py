@@ -1,19 +1,8 @@
 """Facts about the global random generators, `random` and numpy's legacy one, once the user has seeded them.
 
-An unseeded generator is noise: a result that drew from it must hit after a restart, so it is never a fact.
-A seeded one is an input of each step that draws, and where the step left it is an output, put back on a hit.
-
-A snapshot costs 10 µs for `random` and 46 µs for numpy, more than a small task, so seeding has to be known:
-
-* numpy tells: `seed_seq` of the legacy generator is None exactly after `np.random.seed` (80 ns). Nothing is wrapped,
-  numpy is never imported, and seeding before nbflow came is seen. (`np.random.seed(None)` looks the same; a bare
-  `np.random.set_state` does not count as seeding.)
-* `random` tells nothing, in any state: it has to be told. Its one hidden instance becomes a subclass whose method
-  order is `Random`, ours, C: the `super().seed(...)` inside `Random.seed` then passes by here. Functions taken out
-  before (`from random import seed`) are bound to that instance and seen too; drawing runs the same C code as ever.
-  Other instances are not touched. Seeding before nbflow was imported is not seen.
-
-A step that seeds before it draws does not depend on how it found `random`; for numpy that cannot be told.
+An unseeded generator is noise: a result that drew from it must hit after a restart, so it is never a fact. A seeded
+one is an input of each step that draws, and where the step left it is an output, put back on a hit. A snapshot costs
+10 µs for `random` and 46 µs for numpy, more than a small task, so it has to be known which of them was seeded.
 """
 
 import _random
@@ -54,6 +43,7 @@ def changed(start: Before | None) -> tuple[tuple[Fact, ...], State]:
     """What a run drew on and where it left the generators: facts and the state to restore on a hit.
 
     The state holds those generators alone that the run seeded or drew from; it is empty if there were none.
+    A run that seeds before it draws does not depend on how it found `random`; for numpy that cannot be told.
     """
     if start is None:
         if not _seeded and _numpy() is None:
@@ -101,7 +91,7 @@ def rewind(state: State) -> None:
 
 
 def snapshot(*, unseeded: bool = False) -> State:
-    """Where the seeded generators stand, for `restore`; or all, for `rewind`, which loads numpy's if need be (10 ms)."""
+    """Where the seeded generators stand, for `restore`; or all, for `rewind`: may load numpy's, which takes 10 ms."""
     state: State = {}
     if unseeded:
         getattr(sys.modules.get("numpy"), "random", None)  # asking loads it: it is lazy, and then seeds itself
@@ -118,7 +108,11 @@ def _legacy() -> Any:
 
 
 def _numpy() -> Any:
-    """Numpy's legacy generator if it is seeded."""
+    """Numpy's legacy generator if it is seeded: its `seed_seq` is None exactly after `np.random.seed` (80 ns).
+
+    So nothing is wrapped, numpy is never imported, and seeding before nbflow came is seen. `np.random.seed(None)`
+    looks the same; a bare `np.random.set_state` does not count as seeding.
+    """
     rand = _legacy()
     if rand is None:
         return None
@@ -150,7 +144,12 @@ def _tuples(state: Any) -> Any:
 
 
 class _Told(_random.Random):
-    """Stands between `Random` and C, and hears of what sets the state."""
+    """Hears of what sets the state of `random`, which tells nothing by itself, unless before nbflow was imported.
+
+    The module's one hidden instance gets a class whose method order is `Random`, this, C: the `super().seed(...)`
+    inside `Random.seed` then passes by here. Functions taken out before (`from random import seed`) are bound to
+    that instance and seen too; drawing runs the same C code as ever, and other instances are not touched.
+    """
 
     __slots__ = ()
 

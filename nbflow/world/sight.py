@@ -1,12 +1,8 @@
 """One look at one run: what it touched, in order, and the facts that this makes.
 
-Contents are read when facts are asked for, not while the run goes on, with one exception: a file that the
-run read and is about to overwrite is read at that moment, because what it depended on is about to be lost. A
-file that somebody else changes meanwhile gets a digest that never holds.
-
-What the run wrote whole it does not depend on, but the file has to be there on a hit, as it was left. What
-it only appended to or updated in place is no fact. What it made and removed again never was, nor anything made
-by `tempfile`.
+Contents are read when facts are asked for, not while the run goes on, but for a file that the run read and is about
+to overwrite: what it depended on is about to be lost. A file that somebody else changes meanwhile gets a digest that
+never holds.
 """
 
 # Strings, as the hook gets them: a `Path` costs more than what is asked of the system.
@@ -185,7 +181,10 @@ class Sight:
             notes.reads[path] = _Read(subject_of(path, written, notes.base), files.status(path))
 
     def writes(self, path: str, written: str) -> None:
-        """A file is about to be written whole, or a folder made."""
+        """A file is about to be written whole, or a folder made: on a hit it has to be as it was left.
+
+        What the run removes again never was, nor anything made by `tempfile`.
+        """
         notes = self.noted()
         if path in notes.writes or notes.scratched(path):
             return
@@ -195,7 +194,7 @@ class Sight:
             notes.writes[path] = _Written(subject_of(path, written, notes.base), found is not None)
 
     def updates(self, path: str) -> None:
-        """A file is about to be appended to, or changed in place."""
+        """A file is about to be appended to, or changed in place: no fact."""
         notes = self.noted()
         if not notes.scratched(path):
             notes.settle(path)

@@ -1,12 +1,7 @@
 """Whose an event is that no context variable claims: what other threads do.
 
-It belongs to
-
-* in a thread that a step started: that step, while it runs;
-* in a thread of unknown origin, such as a pool's: all sights that are open, for nobody can say who handed the
-  work over, and to miss a dependence is worse than to have one too many;
-* in the main thread, or in one of Jupyter's, Dask's, a debugger's or our own: nobody. What a step hands to a loop in
-  the main thread carries its context along.
+Who handed the work to a pool nobody can say, and to miss a dependence is worse than to have one too many. What a step
+hands to a loop in the main thread carries its context along.
 """
 
 import re
@@ -43,7 +38,11 @@ _claims: WeakKeyDictionary[threading.Thread, Sights] = WeakKeyDictionary()
 
 
 def sights() -> Sights:
-    """All that what happens now belongs to."""
+    """All that what happens now belongs to.
+
+    In a thread that a step started, that step, while it runs; in the main thread, or one of Jupyter's, Dask's, a
+    debugger's or our own, nobody; in any other thread, such as a pool's, all sights that are open.
+    """
     sight = current.get()
     if sight is not None:
         return sight.chain

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbflow.errors import ConfigurationError, InterfaceError, StoreError
-from nbflow.store import Draft, Store, UnstorableError, serializer_of
+from nbflow.errors import ConfigurationError, InterfaceError, StoreError, UnstorableError
+from nbflow.store import Draft, Store, serializer_of
 from nbflow.trace import Fact, Trait
 
 SECRET = b"s" * 32

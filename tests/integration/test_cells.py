@@ -4,21 +4,9 @@ import re
 
 import pytest
 
-from tests.integration.kernels import Kernel, error, hit, result, text, told, users
+from tests.integration.kernels import error, hit, result, text, told, users
 
 pytestmark = pytest.mark.kernel
-
-
-@pytest.fixture(scope="module")
-def kernel():
-    with Kernel() as kernel:
-        yield kernel
-
-
-@pytest.fixture
-def k(kernel):
-    kernel.fresh()
-    return kernel
 
 
 def twice(k, cell, expect, prepare=""):
@@ -86,6 +74,7 @@ def test_await_runs_on_the_kernels_own_loop(k):
         "same = asyncio.get_running_loop() is loop"
     )
     assert k.value("same") == "True"
+    k.out("background.cancel()")
 
 
 def test_async_statements_at_the_top(k):

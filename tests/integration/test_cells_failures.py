@@ -11,17 +11,10 @@ pytestmark = pytest.mark.kernel
 LEFT = "[n for n in globals() if n.startswith('__task')], 'Tee' in str(vars(__import__('sys').stdout).get('write'))"
 
 
-@pytest.fixture(scope="module")
-def kernel():
-    with Kernel() as kernel:
-        yield kernel
-
-
 @pytest.fixture
-def k(kernel):
-    kernel.fresh()
-    kernel.out("import builtins\nbuiltins.tries = 0")
-    return kernel
+def k(k):
+    k.out("import builtins\nbuiltins.tries = 0")
+    return k
 
 
 FLAKY = (

@@ -2,21 +2,9 @@
 
 import pytest
 
-from tests.integration.kernels import Kernel, told
+from tests.integration.kernels import told
 
 pytestmark = pytest.mark.kernel
-
-
-@pytest.fixture(scope="module")
-def kernel():
-    with Kernel() as kernel:
-        yield kernel
-
-
-@pytest.fixture
-def k(kernel):
-    kernel.fresh()
-    return kernel
 
 
 HELPERS = "LIMIT = 3\ndef inner(v):\n    limit = LIMIT\n    return v + limit\ndef clean(v):\n    return inner(v) * 2\n"

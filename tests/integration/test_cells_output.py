@@ -4,24 +4,17 @@ import re
 
 import pytest
 
-from tests.integration.kernels import Kernel, hit, ours, result, text, told, users
+from tests.integration.kernels import hit, ours, result, text, told, users
 
 pytestmark = pytest.mark.kernel
 
 IMPORTS = "import sys, logging\nfrom IPython.display import display, HTML, clear_output"
 
 
-@pytest.fixture(scope="module")
-def kernel():
-    with Kernel() as kernel:
-        yield kernel
-
-
 @pytest.fixture
-def k(kernel):
-    kernel.fresh()
-    kernel.out(IMPORTS)
-    return kernel
+def k(k):
+    k.out(IMPORTS)
+    return k
 
 
 def both(k, body):

@@ -8,18 +8,6 @@ pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture(scope="module")
-def kernel():
-    with Kernel() as kernel:
-        yield kernel
-
-
-@pytest.fixture
-def k(kernel):
-    kernel.fresh()
-    return kernel
-
-
-@pytest.fixture(scope="module")
 def restart(kernel):
     """A second kernel on the same store, for what has to survive a restart."""
     with Kernel(store=kernel.store) as other:

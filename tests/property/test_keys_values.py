@@ -62,7 +62,7 @@ class Number(int):
     pass
 
 
-DAY = dt.datetime(2024, 2, 29, 12, 30)
+DAY = dt.datetime(2024, 2, 29, 12, 30)  # noqa: DTZ001 - such values there are
 ATOMS: dict[str, list[Any]] = {
     "NoneType": [None],
     "bool": [False, True],

@@ -260,12 +260,12 @@ CELLS = """
 import sys
 from IPython.core.interactiveshell import InteractiveShell
 from nbflow.keys.reach import reach
-from nbflow.keys.syntax import syntax
+from nbflow.keys.source import find
 shell = InteractiveShell()
 first = "import json\\ng = [lambda x: json.dumps(x), lambda x: -x]\\nclass A:\\n    def m(self): return json.dumps(1)\\n"
 shell.run_cell(first + "def f(x):\\n    !ls {x}\\n    return open(x), json.dumps(x)").raise_error()
 space = shell.user_ns
-assert all(syntax(function).portable for function in (space["f"], *space["g"], space["A"].m)), "no source"
+assert all(find(each.__code__, space) for each in (space["f"], *space["g"], space["A"].m)), "no source"
 before = reach(space["f"])
 shell.run_cell("# moved\\nimport json\\ndef f(x):\\n    !ls {x}\\n    return (open(x), json.dumps(x))  # c").raise_error()
 assert reach(space["f"]).code == before.code, "a reformatted cell"

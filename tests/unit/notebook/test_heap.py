@@ -4,7 +4,7 @@ import collections
 
 import pytest
 
-from nbflow.errors import UnfitError
+from nbflow.errors import UnstorableError
 from nbflow.notebook.forms import form
 from nbflow.notebook.heap import Heap, at, sharing
 from nbflow.notebook.inputs import cautious
@@ -62,7 +62,7 @@ def test_what_cannot_be_put_back_is_refused_and_nothing_is_touched():
     seen = heap(a=a, b=b)
     a.append(2)
     next(b)
-    with pytest.raises(UnfitError, match="b: a list_iterator was changed"):
+    with pytest.raises(UnstorableError, match="b: a list_iterator was changed"):
         seen.rollback(NAMES)
     assert a == [1, 2]
     seen.rollback(frozenset({"a"}))

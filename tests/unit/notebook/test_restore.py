@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from nbflow.errors import UnfitError
+from nbflow.errors import UnstorableError
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.names import names_of
 from nbflow.notebook.places import definitions, places
@@ -81,7 +81,7 @@ def test_sharing_and_views(main):
 )
 def test_what_has_no_form_is_named(source, why, main):
     """The message must lead to the line to change."""
-    with pytest.raises(UnfitError) as raised:
+    with pytest.raises(UnstorableError) as raised:
         again(source, main)
     assert why in str(raised.value)
     if "f" in main:

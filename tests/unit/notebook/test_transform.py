@@ -1,6 +1,8 @@
 """From text to the attempt loop."""
 
 import ast
+import gc
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +27,26 @@ def test_no_line_moves(before):
     assert len(after) == source.count("\n") + 1
     assert after[-2:] == ["x = 1\n", "y = 2\n"]
     assert after[before.count("\n")] == "get_ipython().run_line_magic('task', 'p --retries 1')\n"
+
+
+def test_garbage_that_parses_while_a_cell_is_wrapped():
+    """On Python 3.11 a traceback logged by a dying asyncio task would cost all later cells their `%%task`."""
+    parsed = []
+
+    def collected(*_):
+        if not parsed and sys._getframe(1).f_code.co_name == "compiled":
+            parsed.append(ast.parse("a = 1"))
+
+    tree = ast.parse("".join(mark(["%%task\n", "x = 1\n"])))
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(collected)
+    gc.set_threshold(1)
+    try:
+        assert isinstance(Wrap(shell()).visit(tree), ast.Module)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(collected)
+    assert parsed
 
 
 @pytest.mark.parametrize("source", ["x = 1", "%%time\nx = 1", "%%tasks\nx = 1", "%%task?", "x = 1\n%%task"])

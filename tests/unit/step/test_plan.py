@@ -4,7 +4,7 @@ import pytest
 
 from nbflow import events as e
 from nbflow.engine import run
-from nbflow.errors import DamagedError, StepTimeout, StoreError, UnfitError, UnkeyableError
+from nbflow.errors import DamagedError, StepTimeout, StoreError, UnkeyableError, UnstorableError
 from nbflow.options import TaskOptions
 from nbflow.step import commands as c
 from nbflow.step.plan import judge, plan, reason
@@ -171,7 +171,7 @@ def test_claims_before_it_looks():
     "error",
     [
         StoreError("disk full"),
-        UnfitError("it changes its argument"),
+        UnstorableError("it changes its argument"),
         UnkeyableError("a lock"),
         OSError("gone"),
         TypeError(),
