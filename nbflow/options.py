@@ -75,7 +75,6 @@ class TaskOptions:
 
     Attributes:
         name: What the step is called in panels and listings; by default the function's name. Not part of the key.
-        description: One line for listings; by default the first line of the docstring.
         version: Part of the key: another version runs again.
         retries: Further attempts after a failure, so `retries=3` is up to 4 attempts.
         retry_delay_seconds: Before each retry: a duration, a list of them whose last one repeats,
@@ -102,7 +101,6 @@ class TaskOptions:
     """
 
     name: str | None = None
-    description: str | None = None
     version: str | None = None
     retries: int = option(0, "--retries", parse_count, "further attempts after a failure")
     retry_delay_seconds: Delay = option(
