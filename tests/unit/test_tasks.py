@@ -538,7 +538,6 @@ class TestKeeping:
             {"name": "other"},
             {"log_prints": True},
             {"retry_delay_seconds": 4, "retry_jitter_factor": 1},
-            {"description": "x"},
             {"deadline_seconds": 100},
         ):
             value.with_options(**change)(1)
