@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nbflow import eventlog, world
+from nbflow import eventlog
 from nbflow.bus import Bus
 from nbflow.clock import Clock
 from nbflow.errors import ConfigurationError, StoreError
@@ -83,7 +83,6 @@ class Session:
         if self._store is None:
             place = self.settings.store
             self._store = place if isinstance(place, Store) else open_store(place)
-            world.exclude(self._store.folder)
             exclude(self._store.folder)  # or our own files would look like effects of the steps that run
         return self._store
 
