@@ -33,7 +33,15 @@ class DurationError(ConfigurationError):
 
 
 class UnkeyableError(NbflowError, TypeError):
-    """A value has no content that a deterministic key could be made of."""
+    """A value has no content that a deterministic key could be made of.
+
+    Attributes:
+        what: The message without the advice, for a face that gives it in words of its own.
+    """
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(f"{what}; {advice}" if advice else what)
+        self.what = what
 
 
 # The disk must be looked at.
@@ -48,7 +56,7 @@ class DamagedError(StoreError):
 
 
 class UnstorableError(StoreError):
-    """A result that must not or cannot be kept: its run changed an input, or a part of it has no stored form.
+    """A result that must not or cannot be kept: its run changed an input, a part has no stored form, it is too big.
 
     Attributes:
         path: Where that part is, as one would write it in Python: `['model'].lock`; `""` is the result itself.

@@ -11,15 +11,19 @@ from typing import Any, NamedTuple, cast
 from nbflow.cache_policies import DEFAULT, CachePolicy
 from nbflow.errors import ConfigurationError, UnkeyableError
 from nbflow.keys.binder import binder
+from nbflow.keys.edited import edited
 from nbflow.keys.encode import canonical
 from nbflow.keys.reach import reach
 from nbflow.keys.traits import trait
+from nbflow.logs import warn
 from nbflow.options import TaskOptions
-from nbflow.trace import Traits
+from nbflow.trace import Trait, Traits
+from nbflow.world import arm
 
 __all__ = ["Identity", "TaskContext", "policy_in", "task_input_hash"]
 
 _SCHEMA = b"nbflow-1"
+_NONE = Trait("", "")
 _GONE = (KeyError, ValueError, AttributeError)
 
 
@@ -77,7 +81,10 @@ class Identity:
         self._counting = [i for i, name in enumerate(self._names) if name not in excluded]
         self.parameters = tuple(self._names[i] for i in self._counting)
         self._all = len(self._counting) == len(self._names)
+        arm()  # or the first look at a run would bind a reader anew that the function reaches
         reached = reach(fn)
+        for file in edited(reached.modules):
+            warn(f"{file} was edited after it was loaded: reload it to use the new code")
         self._unchanged = reached.unchanged
         source = "source" in policy.parts
         self._live = reached.live if source else None
@@ -92,6 +99,7 @@ class Identity:
         self._base = blake2b(_SCHEMA + base, digest_size=16)
         self.constants, self.handles = reached.strings, reached.handles
         self._everchanging = "run" in policy.parts
+        self._alike = policy.parts == {"flow"} and not policy.functions  # no flow, so nothing tells calls apart
 
     def holds(self) -> bool:
         """Whether nothing that the function reaches was bound anew: about a microsecond."""
@@ -99,6 +107,14 @@ class Identity:
             return self._unchanged()
         except _GONE:
             return False
+
+    def rebound(self) -> list[str]:
+        """Labels of what the function reaches and that is something else by now, however it came to be bound anew."""
+        if self.holds():
+            return []
+        now = Identity(self._owner, self._owner.fn, self._owner.options)._traits  # noqa: SLF001 - it is one of us
+        labels = sorted({*self._traits, *now})
+        return [each for each in labels if self._traits.get(each, _NONE).digest != now.get(each, _NONE).digest]
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """The value of each parameter, as a call would bind them.
@@ -113,11 +129,13 @@ class Identity:
         return values if self._all else tuple([values[i] for i in self._counting])
 
     def key(self, values: tuple[Any, ...]) -> str | None:
-        """Hex key of a call with these bound values; None where a key function wants it not kept.
+        """Hex key of a call with these bound values; None where it is not to be kept.
 
         Raises:
             UnkeyableError: An input, or a global that the function reads, has no content.
         """
+        if self._alike:
+            return None
         digest, live = self._base.copy(), self._live
         inputs = values if self._all else self.inputs(values)
         digest.update(canonical(inputs if live is None else live() + inputs, self._labels))
@@ -159,14 +177,17 @@ class Identity:
             values: As bound.
             handles: Receives the names of the types of live handles among them.
         """
-        inputs = zip(self.parameters, self.inputs(values), strict=True)
-        named = [(name, f"input {name}", value) for name, value in inputs]
-        named += [(label, label, value) for label, value in self.globals()]
+        traits = {**self._traits}
+        for name, value in zip(self.parameters, self.inputs(values), strict=True):
+            traits[f"input {name}"] = trait(value, name, handles)
+        named = [*self.globals()]
         if self._version is not None:
-            named.append(("version", "version", self._version))
+            named.append(("version", self._version))
         if self._files:
-            named.append(("files", "files", self._files))
+            named.append(("files", self._files))
         if self._functions:
             made = self._made(values)
-            named.append(("the key", "the key", made[0] if len(made) == 1 else made))
-        return self._traits | {label: trait(value, name, handles) for name, label, value in named}
+            named.append(("the key", made[0] if len(made) == 1 else made))
+        for label, value in named:
+            traits[label] = trait(value, label, handles)
+        return traits

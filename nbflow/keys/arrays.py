@@ -6,6 +6,7 @@ contiguous is hashed where it lies, anything else in blocks, never by a full cop
 
 import sys
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,12 @@ def _gaps(dtype: Any) -> bool:
         return _gaps(dtype.subdtype[0])
     if dtype.names is None:
         return bool(dtype.hasobject or (dtype.char in "gG" and _LONG.itemsize > _LONG_BYTES))
-    parts = [dtype.fields[name][0] for name in dtype.names]
-    return sum(part.itemsize for part in parts) != dtype.itemsize or any(map(_gaps, parts))
+    end = 0
+    for offset, part in sorted([dtype.fields[name][1::-1] for name in dtype.names], key=itemgetter(0)):
+        if offset != end or _gaps(part):
+            return True
+        end += part.itemsize
+    return bool(end != dtype.itemsize)
 
 
 def _content(array: Any) -> Made:
@@ -119,16 +124,25 @@ def _masked(encoder: Encoder, value: Any) -> Node:
         content = Node(b"fields", [part for name in data.dtype.names for part in (name, value[name])], label=by_key)
     elif data.dtype.kind in "OT":
         content = Node(b"elements", np.where(mask, None, data).reshape(-1).tolist())
-    elif not mask.any():
-        content = _content(data)
+    elif not mask.any() or _gaps(data.dtype):
+        content = _content(np.where(mask, np.zeros((), data.dtype), data) if mask.any() else data)
     else:
         stream = Stream()
         for block, hidden in blocks(data, mask):
             stream.update(np.where(hidden, np.zeros((), block.dtype), block).view(np.uint8).data)
         content = stream.digest()
     fill = None if data.dtype.names is not None else value.fill_value
-    members = (_description(data.dtype), data.shape, content, mask, fill)
+    own = sorted([item for item in vars(value).items() if not item[0].startswith("_")], key=itemgetter(0))
+    more = ["hard"] * bool(value.hardmask) + [part for item in own for part in item]
+    members = (_description(data.dtype), data.shape, content, mask, _fill(fill, data.dtype), *more)
     return Node(join(b"masked", [encoder.kind(type(value))]), members, label=unnamed)
+
+
+def _fill(value: Any, dtype: Any) -> Any:
+    """A fill value as it is after a pickle: those of objects and of long doubles are of another type before."""
+    if dtype.kind == "O" and type(value) is np.str_:
+        return str(value)
+    return value.astype(dtype) if dtype.char in "gG" else value
 
 
 def _scalar(encoder: Encoder, value: Any) -> Made:
@@ -162,7 +176,9 @@ def _generator(_: Encoder, value: Any) -> Node:
     return Node(b"generator", (_bits(value.bit_generator),), label=unnamed)
 
 
-def _random_state(_: Encoder, value: Any) -> Node:
+def _random_state(_: Encoder, value: Any) -> bytes | Node:
+    if value is np.random.get_state.__self__:  # type: ignore[attr-defined]
+        return join(b"the generator of numpy.random")  # its state is part of the world, no value
     return Node(b"random state", (value.get_state(legacy=False),), label=unnamed)
 
 
@@ -173,6 +189,7 @@ register(type(np.ma.masked), lambda _, _value: join(b"masked constant"))
 register(np.generic, _scalar, subclasses=True)
 register(np.dtype, _dtype, subclasses=True)
 register(np.ufunc, _ufunc, subclasses=True)
+register(np.busdaycalendar, lambda _, value: Node(b"busdays", (value.weekmask, value.holidays), label=unnamed))
 register(np.random.Generator, _generator)
 register(np.random.RandomState, _random_state)
 register(np.random.BitGenerator, lambda _, value: _bits(value), subclasses=True)

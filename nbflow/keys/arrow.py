@@ -22,7 +22,7 @@ _is = pa.types
 
 def column(chunks: Iterable[Any], kind: Any) -> Node:
     """What arrays of one type hold, one behind the other."""
-    if isinstance(kind, pa.ExtensionType):
+    if isinstance(kind, pa.BaseExtensionType):
         return Node(b"extension", (column([chunk.storage for chunk in chunks], kind.storage_type),), label=unnamed)
     chunks = [chunk for chunk in chunks if len(chunk)]
     length = sum(map(len, chunks))
@@ -60,7 +60,10 @@ def _below(chunks: list[Any], kind: Any) -> list[Any]:
 
 
 def _nested(chunks: list[Any], kind: Any) -> list[Any]:
-    if _is.is_union(kind) or str(kind).startswith(("list_view", "large_list_view")):
+    if _is.is_union(kind):
+        types = [code for chunk in chunks for code in _codes(chunk)]
+        return [types, [member for chunk in chunks for member in chunk.to_pylist()]]
+    if str(kind).startswith(("list_view", "large_list_view")):
         return [[member for chunk in chunks for member in chunk.to_pylist()]]  # rare, and casts of views go wrong
     present = [*_present(chunks)]
     if _is.is_struct(kind):
@@ -72,6 +75,12 @@ def _nested(chunks: list[Any], kind: Any) -> list[Any]:
     lengths = [pc.list_value_length(chunk) for chunk in present]
     sizes = column(lengths, lengths[0].type if lengths else pa.null())
     return [sizes, column([chunk.flatten() for chunk in present], kind.value_type)]
+
+
+def _codes(union: Any) -> list[int]:
+    """Which of its types each member has; `type_codes` forgets where a slice begins."""
+    codes: list[int] = np.frombuffer(union.buffers()[1], dtype=np.int8)[union.offset :][: len(union)].tolist()
+    return codes
 
 
 def _column_of(chunks: list[Any], kind: Any, decode: Callable[[Any], Any]) -> Node:
@@ -120,12 +129,14 @@ def _texts(chunks: Iterable[Any], width: type) -> bytes:
 
 def _type(kind: Any) -> Any:
     """A type in builtin values; the text of one with fields would leave their names unquoted."""
-    if isinstance(kind, pa.ExtensionType):
-        return ("extension", kind.extension_name, kind.__arrow_ext_serialize__(), _type(kind.storage_type))
+    if isinstance(kind, pa.BaseExtensionType):
+        more = kind.__arrow_ext_serialize__() if isinstance(kind, pa.ExtensionType) else str(kind)
+        return ("extension", kind.extension_name, more, _type(kind.storage_type))
     if _is.is_dictionary(kind):
         return ("dictionary", _type(kind.index_type), _type(kind.value_type), kind.ordered)
     if _is.is_nested(kind):
         more = kind.list_size if _is.is_fixed_size_list(kind) else str(kind) if _is.is_union(kind) else None
+        more = "keys sorted" if _is.is_map(kind) and kind.keys_sorted else more
         return (kind.id, more, [_field(kind.field(n)) for n in range(kind.num_fields)])
     return str(kind)
 

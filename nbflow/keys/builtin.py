@@ -3,6 +3,8 @@
 Contents are read by the builtin's own methods, so that a subclass that overrides them cannot hide anything.
 """
 
+import gc
+import re
 import types
 from collections.abc import Callable
 from itertools import chain
@@ -15,6 +17,7 @@ from nbflow.keys.objects import Made, attributes, derived, instance
 __all__ = ["mapping"]
 
 _SORTABLE = ({int}, {str}, {bytes})
+_names = re.compile(":[^:]*:").sub  # of the fields in the format of a memoryview
 _PART = 1 << 20  # characters of a large string encoded at a time
 
 
@@ -32,7 +35,13 @@ def _list(encoder: Encoder, value: list[Any]) -> Made:
 def _tuple(encoder: Encoder, value: tuple[Any, ...]) -> Made:
     if type(value) is tuple:
         return Node(b"tuple", value)
-    return derived(encoder, value, tuple, Node(b"tuple", [*tuple.__iter__(value)]))
+    kind: Any = type(value)
+    node = Node(b"tuple", [*tuple.__iter__(value)])
+    fields = getattr(kind, "n_fields", None)
+    if type(fields) is int and fields > len(node.members):  # as os.stat_result, whose members are whole seconds
+        _, (_, more) = kind.__reduce__(value)
+        node = Node(b"tuple with more", (node, more), label=unnamed)
+    return derived(encoder, value, tuple, node)
 
 
 def _dict(encoder: Encoder, value: dict[Any, Any]) -> Made:
@@ -77,13 +86,16 @@ def _bytearray(encoder: Encoder, value: bytearray) -> Made:
     return derived(encoder, value, bytearray, join(b"bytearray", [bulk(value)]))
 
 
-def _memoryview(_: Encoder, value: memoryview) -> bytes:
+def _memoryview(encoder: Encoder, value: memoryview) -> bytes:
+    if not {*"OP&X"}.isdisjoint(_names("", value.format)):
+        raise encoder.refusal(value, "of addresses")
     data = value if value.c_contiguous else memoryview(value.tobytes())
     return join(b"memoryview", [value.format.encode(), repr(value.shape).encode(), bulk(data)])
 
 
 def _complex(encoder: Encoder, value: complex) -> Made:
-    return derived(encoder, value, complex, Node(b"complex", (value.real, value.imag), label=unnamed))
+    exact = complex.__complex__(value)
+    return derived(encoder, value, complex, Node(b"complex", (exact.real, exact.imag), label=unnamed))
 
 
 def _slice(_: Encoder, value: Any) -> Node:
@@ -97,6 +109,15 @@ def _view(_: Encoder, value: Any) -> Node:
 def _namespace(encoder: Encoder, value: types.SimpleNamespace) -> Made:
     node = Node(b"namespace", attributes(value), label=by_attribute)
     return node if type(value) is types.SimpleNamespace else Node(encoder.kind(type(value)), [node], label=unnamed)
+
+
+def _proxy(_: Encoder, value: Any) -> Node:
+    return Node(b"mappingproxy", gc.get_referents(value), label=unnamed)  # nothing else shows what it stands before
+
+
+def _exception(encoder: Encoder, value: BaseException) -> Made:
+    made = instance(encoder, value)
+    return made if value.__cause__ is None else Node(b"caused", (made, value.__cause__), label=unnamed)
 
 
 def _type(encoder: Encoder, value: type) -> bytes:
@@ -119,11 +140,12 @@ register(range, _slice)
 register(slice, _slice)
 register(type(...), lambda _, value: (repr(value),))
 register(type(NotImplemented), lambda _, value: (repr(value),))
-register(types.MappingProxyType, lambda _, value: mapping(b"mappingproxy", value.items()))
-register(type({}.keys()), _view)
-register(type({}.values()), _view)
-register(type({}.items()), _view)
+register(types.MappingProxyType, _proxy)
+register(type({}.keys()), _view, subclasses=True)
+register(type({}.values()), _view, subclasses=True)
+register(type({}.items()), _view, subclasses=True)
 register(types.SimpleNamespace, _namespace, subclasses=True)
 register(Node, lambda _, value: value)
 register(type, _type, subclasses=True)
+register(BaseException, _exception, subclasses=True)
 register(object, instance, subclasses=True)

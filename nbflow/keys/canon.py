@@ -164,6 +164,11 @@ class Dump:
             return sized(b"n", name.encode())
         return b"v%d;" % self.numbers.setdefault((id(scope), name), len(self.numbers))
 
+    def named(self, body: list[ast.stmt], parameters: list[Any]) -> bool:
+        """Whether statements name one of these type parameters: their annotations may, but do not count."""
+        names = {each.name for each in parameters}
+        return any(isinstance(node, ast.Name) and node.id in names for part in body for node in ast.walk(part))
+
     def names(self, node: ast.AST, names: Iterable[str]) -> list[bytes]:
         return sorted([self.name(node, name) for name in names])
 
@@ -173,7 +178,8 @@ class Dump:
         shown = not blind(node) or self.scopes.at[id(node)].reads_annotations
         yield "name", self.name(node, node.name)
         yield "decorator_list", node.decorator_list
-        yield "type_params", getattr(node, "type_params", None)
+        generic = getattr(node, "type_params", None)
+        yield "type_params", generic if generic and (shown or self.named(node.body, generic)) else None
         yield from self.parameters(node.args, shown=shown)
         yield "returns", node.returns if shown else None
         yield from self.body(node)

@@ -6,10 +6,12 @@ generated from.
 """
 
 import copyreg
+import dataclasses
 import inspect
 import re
 from collections.abc import Callable
 from enum import Enum
+from functools import partial, partialmethod
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
@@ -37,12 +39,25 @@ FIELD = (
     "factory",
     "init",
     "eq",
+    "repr",
+    "compare",
     "order",
     "hash",
     "kw_only",
     "converter",
     "validator",
+    "alias",
+    "validation_alias",
+    "serialization_alias",
+    "exclude",
+    "frozen",
 )
+INNER = ("func", "dispatcher", "__wrapped__", "wrapped", "fget", "__func__")
+"""Where descriptors of libraries keep functions."""
+
+KEYABLE = (partial, partialmethod)
+"""Descriptors of Python's, in some of its versions, that have a content."""
+
 UNSET = frozenset({"_MISSING_TYPE", "_Nothing", "PydanticUndefinedType"})
 """Types of what stands where a field has no default."""
 
@@ -58,7 +73,9 @@ def walk_class(gather: Gather, kind: type, label: str, function: Callable[[Funct
     guard.same(f"{me}.__mro__", kind.__mro__)
     guard.test(f"len({inside}) == {len(body)}")
     gather.add(label, b"class", kind.__name__.encode())
-    for base in (*kind.__mro__[1:], type(kind)):
+    # What a library's class derives from is of that library, and differs between versions of Python.
+    direct = {base for each in kind.__mro__ if each is kind or origin.users(each) for base in each.__bases__}
+    for base in (*[each for each in kind.__mro__[1:] if each in direct], type(kind)):
         if base not in (object, type):
             gather.add(label, gather.refer(base).encode())
     if isinstance(kind, type) and issubclass(kind, Enum):
@@ -89,7 +106,8 @@ def walk_class(gather: Gather, kind: type, label: str, function: Callable[[Funct
 
 def value(gather: Gather, where: str, thing: Any, label: str, name: str) -> None:
     """An attribute that is no method. A library's descriptor (a column, a trait) counts by its type."""
-    if hasattr(type(thing), "__get__") and not constant(thing) and not isinstance(thing, FunctionType | type):
+    descriptor = hasattr(type(thing), "__get__") and not isinstance(thing, (FunctionType, type, *KEYABLE))
+    if descriptor and not constant(thing) and not origin.users(type(thing)):
         gather.guard.same(where, thing)
         gather.add(label, name.encode(), gather.refer(type(thing)).encode())
     else:
@@ -103,8 +121,8 @@ def parts_of(thing: Any) -> list[Any]:
         return [thing]
     if isinstance(thing, DESCRIPTORS):
         parts = [getattr(thing, part, None) for part in ("__func__", "fget", "fset", "fdel")]
-    elif hasattr(type(thing), "__get__") and not isinstance(thing, type):
-        parts = [getattr(thing, part, None) for part in ("func", "__wrapped__", "wrapped", "fget", "__func__")]
+    elif hasattr(type(thing), "__get__") and not isinstance(thing, (type, *KEYABLE)) and not origin.users(type(thing)):
+        parts = [getattr(thing, part, None) for part in INNER]
     else:
         return []
     return [part for part in parts if callable(part)]
@@ -152,8 +170,12 @@ def fields(gather: Gather, kind: type, label: str) -> None:
         for at, (name, field) in enumerate(items):
             place = f"{where}[{name!r}]" if isinstance(found, dict) else f"{where}[{at}]"
             for part in FIELD:
-                thing = getattr(field, part, None)
-                if thing is not None and type(thing).__name__ not in UNSET:
+                thing = getattr(field, part, dataclasses.MISSING)
+                if type(thing).__name__ in UNSET:
+                    continue
+                if constant(thing):  # as the class was made: setting it later changes nothing
+                    gather.add(label, f"{name}.{part}".encode(), Encoder().of(thing))
+                else:
                     gather.bound(f"{place}.{part}", thing, label, f"{name}.{part}", loose=True)
             if getattr(field, "metadata", None):
                 gather.add(label, address("", repr(field.metadata)).encode())

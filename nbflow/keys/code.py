@@ -72,7 +72,7 @@ def members(tag: bytes, found: Reach) -> Node:
 def kind(encoder: Encoder, value: type) -> bytes:
     """A class: the user's by its code, a library's by its name."""
     if not origin.users(value):
-        return join(b"class", [str(value.__module__).encode(), value.__qualname__.encode()])
+        return join(b"class", [origin.module_of(value).encode(), value.__qualname__.encode()])
     return encoder.walk(members(b"class", known_reach(value)))
 
 
@@ -98,7 +98,9 @@ def module(_: Encoder, value: types.ModuleType) -> Node:
 
 def partial(encoder: Encoder, value: Any) -> Node:
     tag = join(b"partial", [encoder.kind(type(value))])
-    return Node(tag, (value.func, value.args, {**value.keywords}), label=unnamed)
+    keywords = dict(sorted(value.keywords.items()))
+    own = (vars(value),) * bool(vars(value))
+    return Node(tag, (value.func, value.args, keywords, *own), label=unnamed)
 
 
 def wrapped(encoder: Encoder, value: Any) -> Node:
@@ -116,7 +118,7 @@ def code(_: Encoder, value: types.CodeType) -> bytes:
 Encoder.identify = staticmethod(kind)
 register(types.FunctionType, function)
 register(types.MethodType, method)
-register(types.BuiltinFunctionType, builtin)
+register(types.BuiltinFunctionType, builtin, subclasses=True)
 register(types.MethodWrapperType, builtin)
 for each in (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType):
     register(each, descriptor)

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _ATOMS, _LARGE = plain.ATOMS, plain.LARGE
+_STEPS = 20  # of a path in a message
 
 
 def canonical(values: tuple[object, ...], names: Sequence[str] = ()) -> bytes:
@@ -141,11 +142,13 @@ class Encoder:
 
     def refusal(self, value: object, why: str = "") -> UnkeyableError:
         """The error for a value without content: where it is, what it is, and what to do."""
-        steps = [frame.step() for frame in self._path]
+        steps = [step for frame in self._path if (step := frame.step())]
+        if len(steps) > _STEPS:
+            steps[_STEPS // 2 : -_STEPS // 2] = ["…"]
         return UnkeyableError(
             f"{''.join(steps) or 'value'} has no content to make a key of: it is a {_full_name(type(value))}"
-            f"{', ' + why if why else ''}; pass its data instead, name it in ignore=, "
-            "or give it a key with key= or register_digest"
+            f"{', ' + why if why else ''}",
+            "pass its data instead, name it in ignore=, or give a key with cache_key_fn= or register_digest",
         )
 
     def walk(self, node: Node, names: Sequence[str] = ()) -> bytes:

@@ -12,6 +12,7 @@ import pandas as pd
 from nbflow.keys.arrays import blocks
 from nbflow.keys.bulk import Stream
 from nbflow.keys.encode import Encoder, Node, by_key, join, register, unnamed
+from nbflow.keys.objects import instance
 
 _NUMPY = pd.arrays.NumpyExtensionArray
 
@@ -43,7 +44,7 @@ def _series(encoder: Encoder, value: Any) -> Node:
 
 def _index(encoder: Encoder, value: Any) -> Node:
     kind = encoder.kind(type(value))
-    frequency = getattr(value, "freqstr", None)
+    frequency = getattr(value, "freq", None)
     return Node(join(b"index", [kind]), (value.name, frequency, _values(value.array)), label=unnamed)
 
 
@@ -52,7 +53,8 @@ def _range_index(_: Encoder, value: Any) -> Node:
 
 
 def _multi_index(_: Encoder, value: Any) -> Node:
-    levels = [_values(value.get_level_values(level).array) for level in range(value.nlevels)]
+    bare = value.set_names([None] * value.nlevels)  # or a level named 1 would be taken for the second
+    levels = [_values(bare.get_level_values(level).array) for level in range(value.nlevels)]
     return Node(b"multi index", (list(value.names), *levels), label=unnamed)
 
 
@@ -88,7 +90,9 @@ def _arrow(_: Encoder, value: Any) -> Node:
 
 
 def _extension(encoder: Encoder, value: Any) -> Node:
-    """Any other array, of pandas or built on it, member by member."""
+    """Any other array: pandas' own member by member, one of another library by its state (a map's projection)."""
+    if not type(value).__module__.startswith("pandas."):
+        return Node(b"foreign array", (value.dtype, instance(encoder, value)), label=unnamed)
     return Node(join(b"extension", [encoder.kind(type(value))]), (value.dtype, [*value]), label=unnamed)
 
 

@@ -2,12 +2,13 @@
 
 import importlib
 import sys
+from collections.abc import Callable
 from importlib.util import resolve_name
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 from nbflow.keys import origin
-from nbflow.keys.gather import CODE, ROOT, Gather, constant
+from nbflow.keys.gather import CODE, ROOT, Gather, constant, task_function
 from nbflow.keys.guard import watch
 from nbflow.keys.reads import Chain, Reads
 from nbflow.keys.scopes import Import
@@ -41,6 +42,7 @@ class Functions:
         reads = syntax(function).reads
         gather.add(label, b"function", syntax(function).digest)
         gather.strings.update(reads.strings)
+        gather.modules.add(origin.module_of(function))
         self.defaults(function, label)
         space = function.__globals__
         cells = self.cells(function)
@@ -51,14 +53,18 @@ class Functions:
                 continue
             chains = [chain[1:] for chain in (*reads.chains, *updated) if chain[0] == name]
             self.cell(where, cell, chains, self.named("closure", name, label, cell))
+        self.body(space, reads, lambda name: name not in cells, label)
+        self.looked_up(space, reads)
+
+    def body(self, space: dict[str, Any], reads: Reads, counts: Callable[[str], bool], label: str) -> None:
+        """What a body of code reads, of a function or a cell, by those of its free names that count."""
         for chain in reads.chains:
-            if chain[0] not in cells:
+            if counts(chain[0]):
                 self.name(space, chain)
         for chain in reads.effects:
-            if chain[0] not in cells and chain[0] in space:
+            if counts(chain[0]) and chain[0] in space:
                 self.updated(space, chain, label)
-        self.looked_up(space, reads)
-        self.imports(function, reads)
+        self.imports(space, reads)
 
     def wrapper(self, function: FunctionType, label: str) -> None:
         """A library's function around one of the user's: what is in its cells, as far as that has content."""
@@ -120,6 +126,8 @@ class Functions:
         if chain[0] not in space:
             self.gather.guard.test(f"{chain[0]!r} not in {hold(space)}")
             return
+        if space is self.home:
+            self.gather.names.add(chain[0])
         where = f"{hold(space)}[{chain[0]!r}]"
         if chain[0] in SHELL and origin.of_shell(space[chain[0]]):
             self.gather.guard.same(where, space[chain[0]])
@@ -137,11 +145,12 @@ class Functions:
                 self.attribute(value, rest)
             return
         gather.bound(where, value, into, loose=loose)
+        value = task_function(value) or value
         if not rest or not isinstance(value, FunctionType | type):
             return
         found = vars(value).get(rest[0], MISSING)
-        if rest[0] == "__doc__":
-            gather.bound(f"{where}.__doc__", value.__doc__, f"{into}.__doc__")
+        if rest[0] in ("__doc__", "__annotations__"):
+            gather.bound(f"{where}.{rest[0]}", getattr(value, rest[0], None), f"{into}.{rest[0]}", loose=True)
         elif isinstance(value, FunctionType) and found is not MISSING:
             self.value(f"{where}.{rest[0]}", found, rest[1:], f"{into}.{rest[0]}", loose=loose)
         elif isinstance(found, FunctionType) and origin.users(found) and not origin.users(value):
@@ -149,11 +158,28 @@ class Functions:
 
     def attribute(self, module: ModuleType, rest: Chain) -> None:
         """What is read from a module."""
-        gather, space = self.gather, vars(module)
-        if origin.users(module):
-            self.name(space, rest)
+        space = vars(module)
+        if not origin.users(module):
+            self.gather.version(module.__name__)
+            self.of_library(module, rest)
             return
-        gather.version(module.__name__)
+        self.gather.modules.add(module.__name__)
+        if rest[0] == "__dict__":
+            self.gather.link(self.named("global", module.__name__, "", space), "", module)
+        elif rest[0] not in space and "__getattr__" in space:  # https://peps.python.org/pep-0562/
+            self.name(space, ("__getattr__",))
+        self.name(space, rest)
+
+    def of_library(self, module: ModuleType, rest: Chain, *, late: bool = False) -> None:
+        """What is read from a library's module.
+
+        Args:
+            module: The library's.
+            rest: Names of attributes.
+            late: The module may not be imported yet when the next key is made, so that only what the user put there
+                counts: whatever else counted would be another key from then on.
+        """
+        gather, space = self.gather, vars(module)
         if origin.ours(module.__name__):
             return
         inside = f"{gather.guard.hold(space)}[{rest[0]!r}]"
@@ -162,17 +188,20 @@ class Functions:
             gather.guard.test(f"{rest[0]!r} not in {gather.guard.hold(space)}")
         elif isinstance(value, ModuleType):
             if len(rest) > 1 and not origin.users(value):
-                self.attribute(value, rest[1:])
+                if not late:
+                    gather.version(value.__name__)
+                self.of_library(value, rest[1:], late=late)
         elif callable(value):
             self.patched(module.__name__, inside, value, rest)
-        elif constant(value) and module.__name__.partition(".")[0] not in MACHINE:
+            if not late and (other := origin.stand_in(value, module.__name__, rest[0])):
+                gather.add(f"global {module.__name__}.{rest[0]}", other.encode())
+        elif not late and constant(value) and module.__name__.partition(".")[0] not in MACHINE:
             gather.bound(inside, value, f"global {module.__name__}.{rest[0]}")
 
     def patched(self, module: str, where: str, value: Any, rest: Chain) -> None:
         """A function or class of a library: it counts by the library's version, unless somebody else put it there."""
         gather, into = self.gather, f"global {module}.{rest[0]}"
-        mine = isinstance(value, FunctionType | type) and origin.users(value)
-        if mine or origin.foreign(value, module):
+        if origin.foreign(value, module):
             gather.bound(where, value, into)
             return
         gather.guard.same(where, value)
@@ -211,32 +240,38 @@ class Functions:
             if name in space and not name.startswith("_") and name not in SHELL:
                 self.name(space, (name,), loose=True)
 
-    def imports(self, function: FunctionType, reads: Reads) -> None:
+    def imports(self, space: dict[str, Any], reads: Reads) -> None:
         """Imports inside of the body, by the symbols used."""
+        guard = self.gather.guard
         for each in reads.imports:
-            self.imported(each, function)
+            self.imported(each, space)
         for each, rest in reads.imported:
-            module = self.imported(each, function)
-            if module is None or not origin.users(module):
-                continue
-            where = f"{self.gather.guard.hold(sys.modules)}[{module.__name__!r}]"
+            module = self.imported(each, space)
             chain = (each.symbol, *rest) if each.symbol else rest
-            self.value(where, module, chain, self.named("global", module.__name__, "", module))
+            if module is None:
+                if not each.level:
+                    guard.test(f"{each.module!r} not in {guard.hold(sys.modules)}")
+                continue
+            where = f"{guard.hold(sys.modules)}[{module.__name__!r}]"
+            if origin.users(module):
+                self.value(where, module, chain, self.named("global", module.__name__, "", module))
+            elif chain:
+                self.of_library(module, chain, late=True)
 
-    def imported(self, each: Import, function: FunctionType) -> ModuleType | None:
+    def imported(self, each: Import, space: dict[str, Any]) -> ModuleType | None:
         """The module of an import. The user's is imported now, as the call would do, to see what of it is used."""
-        package = function.__globals__.get("__package__") or ""
+        package = space.get("__package__") or ""
         try:
             name = resolve_name("." * each.level + each.module, package) if each.level else each.module
         except ImportError:
             return None
         self.gather.version(name)
-        if name not in sys.modules and origin.findable(name):
-            try:
-                importlib.import_module(name)
-            except Exception:  # noqa: BLE001 - the call itself will raise it, or knows what to do
-                return None
-        return sys.modules.get(name)
+        if name not in sys.modules and origin.findable(name) and not arrives(name):
+            return None
+        module = sys.modules.get(name)
+        if each.symbol and hasattr(module, "__path__") and not hasattr(module, each.symbol) and origin.users(module):
+            arrives(f"{name}.{each.symbol}")
+        return module
 
     def updated(self, space: dict[str, Any], chain: Chain, label: str) -> None:
         """A global, or an attribute of a module, that is only updated; a function of that name is a read after all."""
@@ -248,7 +283,7 @@ class Functions:
         ):
             inside, at = vars(inside[chain[at]]), at + 1
         if isinstance(inside[chain[at]], CODE):
-            self.name(space, chain)
+            self.name(space, chain[: at + 1])
         else:
             self.effect(f"{self.gather.guard.hold(inside)}[{chain[at]!r}]", inside[chain[at]], label)
 
@@ -266,6 +301,15 @@ class Functions:
         else:
             wish = f"{role} {name}" if owner == ROOT else f"{role} {name} of {owner}"
         return self.gather.label(wish, of=of, role=f"{role} {name}")
+
+
+def arrives(name: str) -> bool:
+    """Whether a module of the user's can be imported."""
+    try:
+        importlib.import_module(name)
+    except Exception:  # noqa: BLE001 - the call itself will raise it, or knows what to do
+        return False
+    return True
 
 
 def filled(cell: CellType) -> bool:

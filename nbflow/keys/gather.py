@@ -9,7 +9,8 @@ A value is met as the value of an expression ("where"), and is one of
 
 import re
 from collections import deque
-from functools import partial
+from contextvars import Context, ContextVar
+from functools import partial, partialmethod
 from itertools import chain, count
 from types import BuiltinFunctionType, EllipsisType, FunctionType, MethodType, ModuleType, NoneType
 from typing import Any
@@ -36,6 +37,9 @@ CODE = (FunctionType, type, ModuleType, BuiltinFunctionType, *DESCRIPTORS)
 INSIDE = ("__wrapped__", "py_func", "pyfunc", "func", "fn")
 """Where objects that stand for a function keep it: functools, numba, numpy.vectorize, dask and joblib, tasks."""
 
+BESIDE = ("excluded", "otypes", "signature", "targetoptions")
+"""What numpy.vectorize and numba keep beside it, and calls depend on."""
+
 secret = re.compile(r"key|token|secret|passw|pwd|cred|auth", re.IGNORECASE).search
 
 
@@ -49,6 +53,8 @@ class Gather:
         self.links: set[tuple[str, str]] = set()
         self.strings: set[str] = set()
         self.handles: set[str] = set()
+        self.modules: set[str] = set()
+        self.names: set[str] = set()
         self.labels: dict[tuple[int, str], str] = {}
         self.taken = {ROOT}
         self.queue: deque[tuple[Any, str]] = deque()
@@ -77,12 +83,23 @@ class Gather:
             self.add(into, name.encode(), Encoder().of(value))
             self.shorts[into] = "" if secret(into) else short(value)
             return
+        if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType | NoneType):
+            self.guard.same(where, value)
+            self.add(into, name.encode(), value.__name__.encode())
+            self.bound(f"{where}.__self__", value.__self__, into, name, loose=loose)
+            return
+        if kind is ContextVar:
+            default = Context().run(default_of, value)
+            self.bound(f"{where}.get({self.guard.hold(default)})", value.get(default), into, name, loose=True)
         function = task_function(value)
         if function is None and not isinstance(value, CODE):
             function = inside(value)
         if function is not None or isinstance(value, CODE):
             self.guard.same(where, value)
             self.link(into, name, function or value)
+            for option in BESIDE if function is not None and hasattr(value, "__dict__") else ():
+                if option in vars(value):
+                    self.bound(f"{where}.{option}", vars(value)[option], into, f"{name} {option}", loose=True)
         elif origin.ours(kind.__module__) or by_type(kind) or (loose and not keyable(value)):
             self.guard.kind(where, value)
             self.add(into, name.encode(), origin.module_of(kind).encode(), origin.name_of(kind).encode())
@@ -115,7 +132,8 @@ class Gather:
         module = origin.module_of(thing)
         kinds = ("class {}", "module {}", "{}()")
         form = kinds[0] if isinstance(thing, type) else kinds[1] if isinstance(thing, ModuleType) else kinds[2]
-        label = self.label(form.format(plain), form.format(f"{module}.{plain}"), of=thing)
+        elsewhere = () if module in origin.MAIN else (form.format(f"{module}.{plain}"),)
+        label = self.label(form.format(plain), *elsewhere, of=thing)
         if not known:
             self.queue.append((thing, label))
         return label
@@ -168,7 +186,7 @@ def task_function(value: Any) -> Any:
 def inside(value: Any) -> FunctionType | None:
     """The Python function inside a library's object that stands for it: `lru_cache`, `numba.jit`."""
     kind = type(value)
-    if kind in ATOMS or isinstance(value, FunctionType | MethodType | ModuleType | type | partial):
+    if kind in ATOMS or isinstance(value, FunctionType | MethodType | ModuleType | type | partial | partialmethod):
         return None
     if origin.users(kind) or not (hasattr(kind, "__call__") or hasattr(kind, "__get__")):  # noqa: B004
         return None
@@ -193,6 +211,14 @@ def carries(function: FunctionType) -> bool:
                 seen.add(id(value))
                 waiting.append(value)
     return False
+
+
+def default_of(variable: ContextVar[Any]) -> Any:
+    """The value of a context variable where nothing has set it, None if there is none."""
+    try:
+        return variable.get()
+    except LookupError:
+        return None
 
 
 def by_type(kind: type) -> bool:

@@ -43,13 +43,15 @@ _SPENT = {
     "a one-shot iterator": _names("builtins.async_generator builtins.coroutine builtins.generator"),
     "an open file": _names("""
         _io._IOBase h5py.HLObject io.IOBase mmap.mmap shelve.Shelf tarfile.TarFile tempfile.TemporaryDirectory
-        tempfile._TemporaryFileWrapper zipfile.ZipFile
+        tempfile._TemporaryFileWrapper xarray.AbstractDataStore xarray.BackendArray xarray.FileManager zarr.Array
+        zarr.AsyncArray zarr.AsyncGroup zarr.Group zipfile.ZipFile
     """),
     "a part of a running process": _names("""
         _asyncio.Future _contextvars.Context _contextvars.ContextVar _contextvars.Token _queue.SimpleQueue
         _socket.socket _ssl._SSLContext _thread.RLock _thread._local _thread.lock asyncio.AbstractEventLoop
         asyncio.Future asyncio.Queue asyncio.Runner asyncio._LoopBoundMixin builtins.cell builtins.frame
-        builtins.traceback concurrent.Future ipykernel.Kernel multiprocessing.BaseProcess
+        builtins.traceback concurrent.Future ipykernel.Kernel multiprocessing.BaseManager multiprocessing.BaseProcess
+        multiprocessing.BaseProxy multiprocessing.ShareableList multiprocessing.SharedMemory
         multiprocessing._ConnectionBase queue.Queue select.epoll selectors.BaseSelector subprocess.Popen
         threading.Barrier threading.Condition threading.Event threading.Semaphore threading.Thread threading.local
         traitlets.HasTraits
@@ -59,6 +61,7 @@ _SPENT = {
         weakref.CallableProxyType weakref.ProxyType weakref.ReferenceType weakref.WeakKeyDictionary weakref.WeakSet
         weakref.WeakValueDictionary weakref.finalize weakref.weakref
     """),
+    "drawn under a new name each time": _names("pandas.Styler"),
     "a stand-in of a test": _names("unittest.NonCallableMock unittest._SentinelObject"),
 }
 _WHY = {name: why for why, names in _SPENT.items() for name in names}

@@ -45,6 +45,10 @@ def _forward(_: Encoder, value: typing.ForwardRef) -> tuple[str, str]:
     return ("forward", value.__forward_arg__)
 
 
+def _named(_: Encoder, value: Any) -> Node:
+    return Node(b"type alias", (value.__name__, value.__value__, value.__type_params__), label=unnamed)
+
+
 register(types.GenericAlias, _alias, subclasses=True)
 for _example in (
     list[int],
@@ -63,3 +67,5 @@ register(typing.TypeVar, _variable)
 register(typing.ParamSpec, _variable)
 register(typing.NewType, _new_type)
 register(typing.ForwardRef, _forward)
+if hasattr(typing, "TypeAliasType"):  # Python 3.12
+    register(typing.TypeAliasType, _named)

@@ -8,7 +8,9 @@ from nbflow.keys.encode import Encoder, Node, register, unnamed
 _SEEN = ("transparency", "exif", "icc_profile", "gamma")  # parts of `info` that change what an image shows
 
 
-def _image(_: Encoder, value: Image.Image) -> Node:
+def _image(encoder: Encoder, value: Image.Image) -> Node:
+    if getattr(value, "n_frames", 1) > 1:
+        raise encoder.refusal(value, "of several frames, of which all but one are in a file")
     pixels = bulk(value.tobytes())  # loads a lazy one, so it comes first
     palette = None
     if value.palette is not None and value.mode in ("P", "PA"):

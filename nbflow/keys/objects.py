@@ -14,7 +14,11 @@ __all__ = ["Made", "attributes", "derived", "instance"]
 
 Made = bytes | Node | tuple[object, ...]
 _MISSING = object()
-_DERIVED_STATE = frozenset({"_attrs_cached_hash"})  # attrs keeps a hash there, which differs in every process
+_CACHING = frozenset({"CachedProperty", "CachedAttribute", "CachedWritableAttribute", "cache_readonly"})
+_DERIVED_STATE = frozenset({
+    "_attrs_cached_hash",  # attrs keeps a hash there, which differs in every process
+    "_deprecated_key_to_warnings",  # of scikit-learn's data sets, and lost in a pickle
+})  # fmt: skip
 
 
 def instance(encoder: Encoder, value: Any) -> bytes | Node:
@@ -37,7 +41,7 @@ def instance(encoder: Encoder, value: Any) -> bytes | Node:
     else:
         tag = join(b"made by", [encoder.kind(kind)])
         args = (make, *args)
-    own = _named(kind, state)
+    own = _named(value, state)
     if not args and items is None and pairs is None:
         return Node(tag, own, label=by_attribute)
     more = [None if part is None else Node(b"items", [*part]) for part in (items, pairs)]
@@ -46,24 +50,32 @@ def instance(encoder: Encoder, value: Any) -> bytes | Node:
     )
 
 
-def attributes(value: Any) -> list[Any]:
-    """Names and values, by turns, of an object's own attributes; sorted, for no order of theirs can be relied on."""
+def attributes(value: Any, base: type = object) -> list[Any]:
+    """Names and values, by turns, of an object's own attributes; sorted, for no order of theirs can be relied on.
+
+    Slots of `base` are left out: they hold what its own encoder reads, and what it has worked out so far.
+    """
     kind: Any = type(value)
-    return _named(kind, kind.__getstate__(value))
+    state = kind.__getstate__(value)
+    inner = {*copyreg._slotnames(base)}  # type: ignore[attr-defined]  # noqa: SLF001 - as pickle finds them
+    if inner and type(state) is tuple and len(state) == 2 and type(state[1]) is dict:
+        state = state[0], {name: member for name, member in state[1].items() if name not in inner}
+    return _named(value, state)
 
 
 def derived(encoder: Encoder, value: Any, base: type, made: Made) -> Made:
     """What `base` makes of a value; with its class and attributes too if it is of a class derived from base."""
     kind = type(value)
-    if kind is base:
+    if kind is base and not (base.__dictoffset__ and value.__dict__):  # an OrderedDict can have attributes as well
         return made
     content = Node(made, ()) if type(made) is bytes else Node(b"small", made) if type(made) is tuple else made
-    return Node(join(b"derived", [encoder.kind(kind)]), [content, *attributes(value)], label=_after_content)
+    return Node(join(b"derived", [encoder.kind(kind)]), [content, *attributes(value, base)], label=_after_content)
 
 
-def _named(kind: type, state: Any) -> list[Any]:
+def _named(value: object, state: Any) -> list[Any]:
+    kind = type(value)
     slots = None
-    if type(state) is tuple and len(state) == 2 and type(state[1]) is dict and type(state[0]) in (dict, type(None)):
+    if _is_default(state) and (kind.__getstate__ is object.__getstate__ or not hasattr(kind, "__setstate__")):
         state, slots = state
     if state is None and slots is None:
         return []
@@ -73,18 +85,34 @@ def _named(kind: type, state: Any) -> list[Any]:
     own = {name: member for name, member in own.items() if not _computed(kind, name)}
     inner = own.get("__dict__")  # as pydantic's models keep it
     if type(inner) is dict:
-        own["__dict__"] = Node(b"dict", _sorted(inner, kind), label=by_attribute)
-    return _sorted(own, kind)
+        own["__dict__"] = Node(b"dict", _sorted(inner, value), label=by_attribute)
+    return _sorted(own, value)
 
 
-def _sorted(own: dict[Any, Any], kind: type) -> list[Any]:
-    names = [name for name in own if not _computed(kind, name)]
-    return [part for name in sorted(names, key=str) for part in (name, own[name])]
+def _is_default(state: Any) -> bool:
+    """Whether it is what Python's own `__getstate__` makes of attributes and slots, and no name is in both."""
+    if type(state) is not tuple or len(state) != 2 or type(state[1]) is not dict:
+        return False
+    return state[0] is None or (type(state[0]) is dict and state[0].keys().isdisjoint(state[1]))
+
+
+def _sorted(own: dict[Any, Any], value: object) -> list[Any]:
+    """Attributes by name. What a `__getstate__` gives besides may be data: it keeps its order."""
+    kind = type(value)
+    names = sorted([name for name in own if not _computed(kind, name)], key=str)
+    known = getattr(value, "__dict__", ())
+    others = [name for name in own if name not in known and not any(name in vars(base) for base in kind.__mro__)]
+    if len(others) > 1:
+        names = [*(name for name in names if name not in others), *others]
+    return [part for name in names for part in (name, own[name])]
 
 
 def _computed(kind: type, name: object) -> bool:
     if name in _DERIVED_STATE:
         return True
+    if name == "_cache":  # where the properties of pandas and statsmodels keep what they worked out
+        parts = (part for base in kind.__mro__ for part in vars(base).values())
+        return any(type(part).__name__ in _CACHING for part in parts)
     for base in kind.__mro__:
         found = base.__dict__.get(name, _MISSING)  # type: ignore[call-overload]
         if found is not _MISSING:

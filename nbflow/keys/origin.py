@@ -3,14 +3,14 @@
 import os
 import site
 import sys
-import sysconfig
-from functools import cache
+import types
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-__all__ = ["distributions", "module_of", "name_of", "ours", "users"]
+__all__ = ["distributions", "module_of", "name_of", "ours", "stand_in", "users"]
 
 MAIN = frozenset({"__main__", "__mp_main__"})
 """A spawned worker imports the user's `__main__` under the second name."""
@@ -25,11 +25,17 @@ ALIASES = {
 """Distributions by the names of their modules, for those that a look into every one installed should not wait for."""
 
 
+MOVED = {"pathlib._local": "pathlib"}
+"""Modules that the classes of another say they come from, in some versions of Python."""
+
+ROOTS = {"genericpath": "os", "nt": "os", "ntpath": "os", "posix": "os", "posixpath": "os", "thread": "threading"}
+"""Modules of Python's by those that show what is in them."""
+
+
 @cache
 def libraries() -> tuple[str, ...]:
     """The folders of installed code."""
-    found = {sysconfig.get_path(part) for part in ("stdlib", "platstdlib", "purelib", "platlib")}
-    found |= {*site.getsitepackages(), site.getusersitepackages()}
+    found = {os.path.dirname(os.__file__), *site.getsitepackages(), site.getusersitepackages()}  # noqa: PTH120 - as text
     return tuple({f"{each.rstrip(os.sep)}{os.sep}" for path in found for each in (path, os.path.realpath(path))})
 
 
@@ -52,7 +58,10 @@ def module_of(thing: Any) -> str:
     if isinstance(thing, FunctionType):
         return str(thing.__globals__.get("__name__", ""))  # `wraps` copies __module__
     name = getattr(thing, "__module__", None)
-    return name if isinstance(name, str) else type(thing).__module__
+    if name == "types" and isinstance(thing, type) and vars(types).get(thing.__name__) is not thing:
+        return ""  # made by `types.new_class`, as by `make_dataclass` before Python 3.12: it is that of the caller
+    name = name if isinstance(name, str) else type(thing).__module__
+    return MOVED.get(name, name)
 
 
 def name_of(thing: Any) -> str:
@@ -104,8 +113,28 @@ def of_shell(thing: Any) -> bool:
 
 
 def foreign(thing: Any, module: str) -> bool:
-    """Whether a stand-in, such as a mock, was put into a library's module."""
-    return module_of(thing).startswith("unittest.mock") and not module.startswith("unittest")
+    """Whether a stand-in was put into a library's module: something of the user's, a partial, a mock."""
+    if isinstance(thing, FunctionType | MethodType | type):
+        return users(thing)
+    mock = module_of(thing).startswith("unittest.mock") and not module.startswith("unittest")
+    return mock or isinstance(thing, partial) or users(type(thing))
+
+
+def stand_in(thing: Any, module: str, name: str) -> str:
+    """The full name of a library's function or class that stands in a module where another is expected, else `""`.
+
+    `math.sin = math.cos` is told by it; so are the library's own aliases, always the same way. In Python's own modules
+    a name that is nothing else there does not count, for versions differ: `threading.Lock` is `_thread.lock`.
+    """
+    own = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
+    if not isinstance(own, str):
+        return ""
+    roots = {each.partition(".")[0].strip("_") for each in (module_of(thing), module)}
+    roots = {ROOTS.get(root, root) for root in roots}
+    named = own.rpartition(".")[2]
+    if named != name and module.partition(".")[0] in sys.stdlib_module_names:
+        named = named if vars(sys.modules[module]).get(named) is thing else name
+    return "" if named == name and (len(roots) == 1 or "." in own) else f"{module_of(thing)}.{own}"
 
 
 @cache

@@ -6,9 +6,17 @@ import polars as pl
 
 from nbflow.keys.encode import Encoder, Node, by_key, join, register, unnamed
 
+_UNKNOWN_TO_ARROW = ("Int128", "UInt128")
+
 
 def _series(_: Encoder, value: Any) -> Node:
-    content = [*value.to_list()] if value.dtype == pl.Object else value.rechunk().to_arrow()
+    content: Any
+    if value.dtype == pl.Object:
+        content = value.to_list()
+    elif str(value.dtype) in _UNKNOWN_TO_ARROW:
+        content = value.cast(pl.String).rechunk().to_arrow()
+    else:
+        content = value.rechunk().to_arrow()
     return Node(b"polars series", (value.name, repr(value.dtype), content), label=unnamed)
 
 

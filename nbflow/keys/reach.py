@@ -15,9 +15,10 @@ from nbflow.keys import origin
 from nbflow.keys.classes import walk_class
 from nbflow.keys.functions import Functions
 from nbflow.keys.gather import DESCRIPTORS, ROOT, Gather, inside, task_function
+from nbflow.keys.reads import Reads
 from nbflow.trace import Traits
 
-__all__ = ["Reach", "reach"]
+__all__ = ["Reach", "body_reach", "reach"]
 
 
 class Reach(NamedTuple):
@@ -33,6 +34,8 @@ class Reach(NamedTuple):
         live_names: A label for each of them.
         strings: String constants, in the code and bound to names that it reads: one may name a file.
         handles: Names of the types of live handles that it reads as globals.
+        modules: Names of the user's modules that any of it comes from.
+        names: The globals that it reads of the namespace where it was defined.
     """
 
     code: bytes
@@ -42,6 +45,8 @@ class Reach(NamedTuple):
     live_names: tuple[str, ...]
     strings: tuple[str, ...]
     handles: tuple[str, ...]
+    modules: tuple[str, ...]
+    names: tuple[str, ...]
 
 
 def reach(thing: Any) -> Reach:
@@ -51,8 +56,28 @@ def reach(thing: Any) -> Reach:
     """
     thing = task_function(thing) or thing
     gather = Gather()
-    functions = Functions(gather, home(thing))
     begin(thing, gather)
+    return walked(gather, Functions(gather, home(thing)))
+
+
+def body_reach(reads: Reads, names: frozenset[str], space: dict[str, Any]) -> Reach:
+    """Walks over all that the body of a cell reaches by these of the names it reads, and by what it imports.
+
+    Args:
+        reads: Of the body, whose own text is not part of the digest.
+        names: They count by what is read from them; all that they are bound to if the body does not say what.
+        space: Where they are bound.
+    """
+    gather = Gather()
+    functions = Functions(gather, space)
+    functions.body(space, reads, names.__contains__, ROOT)
+    for name in sorted(names - {chain[0] for chain in (*reads.chains, *reads.effects)}):
+        functions.name(space, (name,))
+    return walked(gather, functions)
+
+
+def walked(gather: Gather, functions: Functions) -> Reach:
+    """Visits what is still to be visited."""
     while gather.queue:
         each, label = gather.queue.popleft()
         if isinstance(each, type):
@@ -67,7 +92,9 @@ def reach(thing: Any) -> Reach:
     guard = gather.guard
     strings = tuple(sorted(gather.strings))
     handles = tuple(sorted(gather.handles - {""}))
-    return Reach(gather.digest(traits), traits, guard.unchanged(), guard.live(), tuple(guard.names), strings, handles)
+    modules, names = tuple(sorted(gather.modules - origin.MAIN)), tuple(sorted(gather.names))
+    labels, unchanged = tuple(guard.names), guard.unchanged()
+    return Reach(gather.digest(traits), traits, unchanged, guard.live(), labels, strings, handles, modules, names)
 
 
 def begin(thing: Any, gather: Gather) -> None:

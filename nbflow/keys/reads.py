@@ -22,6 +22,12 @@ UPDATES = frozenset({
 })  # fmt: skip
 """Methods that, called as a statement, only update the object they belong to."""
 
+SHOWN = {
+    "get_annotations": "__annotations__", "get_type_hints": "__annotations__", "getdoc": "__doc__",
+    "getfullargspec": "__annotations__", "signature": "__annotations__",
+}  # fmt: skip
+"""Functions that show, of the function they are given, what its identity leaves out."""
+
 looks_like_path = re.compile(r"[^\n\r\t\0<>|]{1,300}").fullmatch
 
 
@@ -100,8 +106,10 @@ class Walk:
             case ast.AugAssign(target=ast.Name() as name):
                 self.updated(name)
                 self.todo.append(node.value)
+                if id(name) in self.names.early:
+                    self.chains.add((name.id,))
                 return
-            case ast.Attribute() | ast.Subscript() if not isinstance(node.ctx, ast.Load):
+            case ast.Attribute() | ast.Subscript() | ast.Name() if not isinstance(node.ctx, ast.Load):
                 self.updated(node)
                 return
             case ast.Attribute() | ast.Name():
@@ -132,7 +140,9 @@ class Walk:
         if isinstance(node.func, ast.Name) and self.names.owner(node.func, name) is None:
             self.dynamic |= name == "globals" or (name in ("eval", "exec") and text is None)
         if name in ("import_module", "__import__") and text:
-            self.imports.add(Import(text, 0, None))
+            self.imported.add((Import(text, 0, None), ()))
+        if name in SHOWN and isinstance(first, ast.Name | ast.Attribute):
+            self.chain(first, (SHOWN[name],))
         if name == "getattr" and len(node.args) > 1 and isinstance(first, ast.Name | ast.Attribute):
             attr = node.args[1]
             if isinstance(attr, ast.Constant) and isinstance(attr.value, str):
@@ -148,9 +158,11 @@ class Walk:
             self.todo.append(node)
             return
         scope = self.names.owner(node, node.id)
-        if scope is None:
+        if scope is None or id(node) in self.names.early:
             self.chains.add((node.id, *attrs))
-        elif node.id in scope.imports:
+        if scope is None:
+            scope = self.names.outer  # of a cell, which imports and reads in one scope
+        if node.id in scope.imports:
             self.imported.add((scope.imports[node.id], attrs))
 
     def updated(self, node: Any) -> None:
@@ -165,5 +177,9 @@ class Walk:
             node = node.value
         if not isinstance(node, ast.Name):
             self.todo.append(node)
-        elif self.names.owner(node, node.id) is None:
+        elif self.names.owner(node, node.id) is None and not self.binds(node):
             self.effects.add((node.id, *attrs))
+
+    def binds(self, name: ast.Name) -> bool:
+        """Whether a cell binds or deletes a name of its own."""
+        return not isinstance(name.ctx, ast.Load) and self.names.at[id(name)] is self.names.outer

@@ -30,6 +30,7 @@ _LIBRARIES = {  # by the first or the first two parts of the name of the type's 
     "torch": "tensors",
     "types": "hints",
     "typing": "hints",
+    "xarray": "labelled",
 } | dict.fromkeys(
     ("array", "collections", "datetime", "decimal", "enum", "fractions", "pathlib", "random", "re", "uuid", "zoneinfo"),
     "standard",

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 __all__ = ["Import", "Scope", "Scopes", "bound", "free", "outside", "scopes"]
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+DEFS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -23,7 +24,7 @@ class Import(NamedTuple):
 
 
 class Scope:
-    """One block of names. `kind` is "outer", "function", "class" or "comprehension".
+    """One block of names. `kind` is "outer", "function", "class", "comprehension", or "head" of type parameters.
 
     Attributes:
         bound: Names that this block binds.
@@ -51,20 +52,31 @@ class Scope:
     def owner(self, name: str) -> "Scope | None":
         """The scope whose variable `name` means here, None if it lies outside of the source given."""
         scope: Scope | None = self
+        inside = True  # of a class, whose names its methods do not see, but its heads do
         while scope is not None:
-            if name in scope.free and (scope is self or scope.kind != "class"):
-                return None
-            if name in scope.bound and name not in scope.nonlocals and (scope is self or scope.kind != "class"):
-                return None if scope.kind == "outer" else scope
+            if inside or scope.kind != "class":
+                if name in scope.free:
+                    return None
+                if name in scope.bound and name not in scope.nonlocals:
+                    return None if scope.kind == "outer" else scope
+            inside = inside and scope.kind == "head"
             scope = scope.parent
         return None
 
 
 class Scopes(NamedTuple):
-    """`at` tells by id the scope of every node that carries a name; `outer` is the one around the source."""
+    """What is known of all names.
+
+    Attributes:
+        at: The scope of every node that carries a name, by the node's id.
+        outer: The scope around the source.
+        early: Ids of names in the block of a class that it may read before it binds them: then they are global,
+            whatever an enclosing function binds.
+    """
 
     at: dict[int, Scope]
     outer: Scope
+    early: set[int]
 
     def owner(self, node: ast.AST, name: str) -> Scope | None:
         """The scope whose variable `name` means at this node, None if it is global or of an enclosing function."""
@@ -84,7 +96,8 @@ def arguments(args: ast.arguments) -> Iterator[ast.arg]:
 
 def scopes(root: ast.AST | list[ast.stmt]) -> Scopes:
     """Finds the scope of every name in `root`, a function, class, module, expression or list of statements."""
-    found = Scopes({}, Scope("outer"))
+    found = Scopes({}, Scope("outer"), set())
+    classes: list[tuple[ast.ClassDef, Scope]] = []
     nodes = root if isinstance(root, list) else [root]
     stack: list[tuple[Any, Scope]] = [(node, found.outer) for node in nodes]
     while stack:
@@ -103,6 +116,7 @@ def scopes(root: ast.AST | list[ast.stmt]) -> Scopes:
             scope.bind(node.name, fixed=True)
             head = generic(node, scope)
             inner = Scope("class", head)
+            classes.append((node, inner))
             stack += [(child, inner) for child in node.body]
             stack += [(child, head) for child in (*outside(node), *getattr(node, "type_params", ()))]
         elif isinstance(node, ast.NamedExpr):
@@ -113,7 +127,30 @@ def scopes(root: ast.AST | list[ast.stmt]) -> Scopes:
         else:
             bind(node, scope)
             stack += [(child, scope) for child in ast.iter_child_nodes(node)]
+    for node, scope in classes:
+        found.early.update(early(node, scope, found))
     return found
+
+
+def early(node: ast.ClassDef, scope: Scope, found: Scopes) -> Iterator[int]:
+    """Names that the block of a class reads and no statement before has bound for sure."""
+    sure: set[str] = set()
+    for statement in node.body:
+        gone: set[str] = set()
+        new: set[str] = set()
+        simple = isinstance(statement, ast.Assign | ast.Import | ast.ImportFrom | ast.AnnAssign | DEFS)
+        for each in ast.walk(statement):
+            if found.at.get(id(each)) is not scope:
+                continue
+            if isinstance(each, ast.Name) and (isinstance(each.ctx, ast.Load) or isinstance(statement, ast.AugAssign)):
+                if each.id in scope.bound - scope.nonlocals - sure:
+                    yield id(each)
+            elif isinstance(each, ast.Name) and isinstance(each.ctx, ast.Del):
+                gone.add(each.id)
+            elif simple:
+                new |= bound(each)
+        empty = isinstance(statement, ast.AnnAssign) and statement.value is None
+        sure = (sure if empty else sure | new) - gone
 
 
 def function(node: Any, scope: Scope, found: Scopes) -> Iterator[tuple[ast.AST, Scope]]:
@@ -138,7 +175,7 @@ def function(node: Any, scope: Scope, found: Scopes) -> Iterator[tuple[ast.AST, 
 def generic(node: ast.AST, scope: Scope) -> Scope:
     """The scope of a function's or class's head: one of its own if it has type parameters (https://peps.python.org/pep-0695/)."""
     names = [each.name for each in getattr(node, "type_params", ())]
-    head = Scope("function", scope) if names else scope
+    head = Scope("head", scope) if names else scope
     for name in names:
         head.bind(name, fixed=True)
     return head
@@ -165,8 +202,7 @@ def free(function: ast.AST) -> tuple[set[str], set[str]]:
         scope = found.at.get(id(node), found.outer)
         match node:
             case ast.Name(id=name, ctx=ast.Load()) if scope is not found.outer:
-                owner = scope.owner(name)
-                if owner is None or owner.kind == "class":  # whose body may read it before it binds it
+                if scope.owner(name) is None or id(node) in found.early:
                     reads.add(name)
             case ast.Global(names=names):
                 writes.update(names)

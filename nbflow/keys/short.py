@@ -10,12 +10,14 @@ from typing import Any
 __all__ = ["short"]
 
 _MOST = 40
+_LOOKED_AT = 1000  # characters of a text, of which 24 are shown
+_LONGEST_INT = 128  # bits
 _NUMBERS = frozenset({type(None), bool, int, float, complex})
 _SIZED = frozenset({bytes, bytearray, list, tuple, dict, set, frozenset})
 _SHAPED = frozenset({"numpy", "pandas", "polars", "pyarrow", "scipy", "torch"})
 _private = re.compile(
-    r"://[^/\s]*:[^/\s]*@"  # a password in an address
-    r"|(?i:bearer |basic |passw|secret|token|api.?key|-----BEGIN)"
+    r"://[^/\s:]*:[^/\s]*@"  # a password in an address
+    r"|(?i:bearer |basic |passw|pwd|secret|credential|token|api.?key|-----BEGIN)"
     r"|^(?:sk|pk|rk|gh[oprsu]|xox[abpr]|glpat|hf|AKIA|eyJ)[-_A-Za-z0-9]{8,}"
     r"|^(?=\S*\d)(?=\S*[A-Za-z])[-_+/=A-Za-z0-9]{20,}$"  # a key of any kind
 ).search
@@ -35,16 +37,22 @@ def short(value: object) -> str:
 
 def _text(value: Any) -> str:
     kind = type(value)
-    if kind is int and value.bit_length() > 128:
+    if kind is int and value.bit_length() > _LONGEST_INT:
         return f"int of {value.bit_length():,} bits"
     if kind in _NUMBERS:
         return repr(value)
     if kind is str:
-        return f"str of {len(value):,}" if _private(value) else repr(value if len(value) <= 24 else value[:24] + "…")
+        shown = value if len(value) <= 24 else value[:24] + "…"
+        return f"str of {len(value):,}" if _private(value[:_LOOKED_AT]) else repr(shown)
     if kind in _SIZED:
-        small = kind in (list, tuple) and len(value) <= 8 and _NUMBERS.issuperset(map(type, value))
+        small = kind in (list, tuple) and len(value) <= 8 and all(map(_is_small, value))
         return repr(value) if small else f"{kind.__name__} of {len(value):,}"
     return _named(kind, value)
+
+
+def _is_small(value: Any) -> bool:
+    kind = type(value)
+    return kind in _NUMBERS and (kind is not int or value.bit_length() <= _LONGEST_INT)
 
 
 def _named(kind: type, value: Any) -> str:
@@ -61,12 +69,15 @@ def _named(kind: type, value: Any) -> str:
 
 def _from_library(kind: type, value: Any) -> str:
     if issubclass(kind, PurePath):
-        text = str(value)
+        text = ascii(str(value))[1:-1] if not str(value).isprintable() else str(value)
         return text if len(text) <= _MOST else "…" + text[1 - _MOST :]
     if kind in (date, datetime, time, timedelta):
         return str(value)
-    if kind.__module__.partition(".")[0] in _SHAPED and hasattr(value, "shape"):
-        size = " × ".join(f"{length:,}" for length in value.shape)  # noqa: RUF001 - as people write it
-        dtype = f" {value.dtype}" if hasattr(value, "dtype") else ""
-        return f"{kind.__name__}{dtype} {size or value}"
-    return kind.__name__
+    shape = getattr(value, "shape", None) if str(kind.__module__).partition(".")[0] in _SHAPED else None
+    if not isinstance(shape, tuple) or not all(type(length) is int for length in shape):
+        return kind.__name__
+    dtype = getattr(value, "dtype", None)
+    size = " × ".join(f"{length:,}" for length in shape)  # noqa: RUF001 - as people write it
+    if not shape and getattr(dtype, "kind", "O") in "biufcmM":  # text may be private
+        size = str(value)
+    return " ".join(part for part in (kind.__name__, "" if dtype is None else str(dtype), size) if part)

@@ -2,6 +2,9 @@
 
 Text is found where tracebacks find it, in `linecache`: files, IPython cells, doctests. A node of it counts only if it
 compiles to the very code that is loaded; else there is no source, and the code object itself has to do.
+
+A big file is not parsed for one small function: the lines around it are tried first. That they are cut out of their
+context does no harm, because of that same test.
 """
 
 import ast
@@ -9,6 +12,7 @@ import dis
 import linecache
 import re
 import warnings
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -16,7 +20,7 @@ from importlib.util import MAGIC_NUMBER
 from types import CodeType
 from typing import Any
 
-from nbflow.keys.canon import constant
+from nbflow.keys.canon import constant, words
 from nbflow.keys.nodes import join
 
 __all__ = ["code_digest", "find", "shape"]
@@ -28,7 +32,9 @@ HAS_DOC = 0x4000000
 MEANT = 0x3AC  # *args, **kwargs, and the kinds of generators and coroutines; see inspect.CO_*
 seen: dict[str, list[str]] = {}  # texts by file name: a file edited after its import has two
 KEPT = 4
+WIDER = (0, 1, 3, 8, 20)  # how many statements more on both sides are tried, before all of the text
 NAME = "<nbflow>"
+looks_like_import = re.compile(r"^[ \t]*(?:import|from)\b[^\n(]*(?:\([^)]*\))?", re.MULTILINE).findall
 HUSH = ("ignore", None, Warning, re.compile(re.escape(NAME)), 0)  # of warnings.filters
 
 
@@ -37,12 +43,50 @@ def find(code: CodeType, space: dict[str, Any]) -> Def | None:
 
     A lambda comes as the function it equals: `f = lambda x: x` as `def f(x): return x`.
     """
+    flags = code.co_flags & FUTURE
     for text in texts(code.co_filename, space):
-        parsed = parse(text, code.co_flags & FUTURE)
+        for part in around(text, code.co_firstlineno):
+            parsed = parse(part, flags, imported(text))
+            node = parsed.find(code, moved=False) if parsed else None
+            if node is not None:
+                return node
+    for text in texts(code.co_filename, space):
+        parsed = parse(text, flags)
         node = parsed.find(code) if parsed else None
         if node is not None:
             return node
     return None
+
+
+def around(text: str, line: int) -> Iterator[str]:
+    """The statement at the left margin that holds a line, on its own lines; then more and more of those beside it.
+
+    Where they begin is a guess: a line within a long string may look the same.
+    """
+    lines, starts = margin(text)
+    at = max(bisect_right(starts, line) - 1, 0)
+    begin = end = at
+    while begin > 0 and lines[starts[begin - 1] - 1].startswith("@"):
+        begin -= 1
+    while end < len(starts) and lines[starts[end] - 1].startswith("@"):
+        end += 1
+    for more in WIDER if starts else ():
+        first, last = starts[max(begin - more, 0)], end + more + 1
+        stop = starts[last] - 1 if last < len(starts) else len(lines)
+        yield "\n" * (first - 1) + "\n".join([*lines[first - 1 : stop], ""])
+
+
+@lru_cache(maxsize=16)
+def margin(text: str) -> tuple[list[str], list[int]]:
+    """All lines, and the numbers of those where a statement at the left margin may begin."""
+    lines = text.split("\n")
+    return lines, [at for at, line in enumerate(lines, 1) if line and line[0] not in " \t\r\f#)]}"]
+
+
+@lru_cache(maxsize=16)
+def imported(text: str) -> frozenset[str]:
+    """All words in what looks like an import."""
+    return frozenset(word for found in looks_like_import(text) for word in words(found))
 
 
 def texts(name: str, space: dict[str, Any]) -> Iterator[str]:
@@ -62,13 +106,13 @@ def texts(name: str, space: dict[str, Any]) -> Iterator[str]:
 
 
 @lru_cache(maxsize=256)
-def parse(text: str, flags: int) -> "Parsed | None":
-    """A text, parsed; None if it is no Python."""
+def parse(text: str, flags: int, imported: frozenset[str] | None = None) -> "Parsed | None":
+    """A text, parsed; None if it is no Python. `imported`: what the rest of it may import, if it is a part of one."""
     try:
         tree = compiled(text, ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | flags)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return Parsed(tree, flags)
+    return Parsed(tree, flags, imported)
 
 
 def compiled(source: Any, flags: int, mode: str = "exec") -> Any:
@@ -90,12 +134,13 @@ def compiled(source: Any, flags: int, mode: str = "exec") -> Any:
 class Parsed:
     """One text: its functions by name, and the code that each of its statements compiles to."""
 
-    def __init__(self, tree: ast.Module, flags: int) -> None:
+    def __init__(self, tree: ast.Module, flags: int, imported: frozenset[str] | None = None) -> None:
         self.flags = flags
+        self.imported = imported
         self.tree = tree
         self.functions: dict[str, list[tuple[Node, ast.stmt]]] = {}
         self.assigned: dict[int, str] = {}  # names of lambdas, by the ids of their nodes
-        self.codes: dict[int, list[CodeType]] = {}
+        self.codes: dict[int, list[list[CodeType]]] = {}
         self.imports = [*imports(tree)]
         for statement in tree.body:
             for node in ast.walk(statement):
@@ -104,19 +149,21 @@ class Parsed:
                 elif isinstance(node, Node):
                     self.functions.setdefault(getattr(node, "name", "<lambda>"), []).append((node, statement))
 
-    def find(self, code: CodeType) -> Def | None:
+    def find(self, code: CodeType, *, moved: bool = True) -> Def | None:
         """The function whose code this is. One that moved since counts too, if nothing else of it changed."""
         candidates = self.functions.get(code.co_name, [])
         candidates = sorted(candidates, key=lambda pair: abs(first_line(pair[0]) - code.co_firstlineno))
         wanted, place = shape(code), spot(code)
-        moved: Node | None = None
+        elsewhere: Node | None = None
         for node, statement in candidates:
+            if not moved and first_line(node) != code.co_firstlineno and not isinstance(node, ast.Lambda):
+                continue
             for other in self.compiled(statement):
                 if other.co_name == code.co_name and shape(other) == wanted and covers(node, other):
                     if first_line(node) == code.co_firstlineno and spot(other) == place:
                         return self.definition(node)
-                    moved = moved or node
-        return self.definition(moved) if moved else None
+                    elsewhere = elsewhere or node
+        return self.definition(elsewhere) if moved and elsewhere else None
 
     def definition(self, node: Node) -> Def:
         """The node, a lambda as a function."""
@@ -125,22 +172,32 @@ class Parsed:
         name = self.assigned.get(id(node), "<lambda>")
         return ast.FunctionDef(name=name, args=node.args, body=[ast.Return(node.body)], decorator_list=[])
 
-    def compiled(self, statement: ast.stmt) -> list[CodeType]:
+    def compiled(self, statement: ast.stmt) -> Iterator[CodeType]:
         """All code objects in a top-level statement, as a module has them and as IPython does.
 
         A method call on a name that the module imports compiles to other code, and IPython compiles each statement of
         a cell by itself.
         """
-        known = self.codes.get(id(statement))
-        if known is None:
-            known = self.codes[id(statement)] = []
-            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | self.flags
-            for body in [[*self.imports, statement], [statement]][not self.imports :]:
-                try:
-                    known += nested(compiled(ast.Module(body, []), flags))
-                except (SyntaxError, ValueError, RecursionError, MemoryError):
-                    continue
-        return known
+        known = self.codes.setdefault(id(statement), [])
+        before = self.imports if self.imported is None else stand_in(self.imported, statement)
+        for at, body in enumerate([[*before, statement], [statement]][not before :]):
+            if at == len(known):
+                known.append(self.made(body))
+            yield from known[at]
+
+    def made(self, body: list[ast.stmt]) -> list[CodeType]:
+        """The code objects that statements compile to, none if they do not compile."""
+        try:
+            return [*nested(compiled(ast.Module(body, []), ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | self.flags))]
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return []
+
+
+def stand_in(imported: frozenset[str], statement: ast.stmt) -> list[ast.stmt]:
+    """An import of those names that a statement uses: to the compiler all imports of a name are the same."""
+    used = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    names = [ast.alias(name) for name in sorted(used & imported)]
+    return [ast.fix_missing_locations(ast.Import(names))] if names else []
 
 
 def imports(tree: ast.Module) -> Iterator[ast.stmt]:

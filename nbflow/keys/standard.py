@@ -14,7 +14,8 @@ import random
 import re
 import uuid
 import zoneinfo
-from operator import attrgetter
+from collections.abc import Callable
+from operator import attrgetter, index
 from typing import Any
 
 from nbflow.keys.builtin import mapping
@@ -23,9 +24,9 @@ from nbflow.keys.encode import Encoder, Handler, Node, join, register, unnamed
 from nbflow.keys.objects import Made, derived
 
 
-def _numbers(base: type, *names: str) -> Handler:
-    """An encoder for what a few plain attributes say completely."""
-    tag, fields = base.__name__, attrgetter(*names)
+def _numbers(base: type, fields: Callable[[Any], tuple[Any, ...]]) -> Handler:
+    """An encoder for what a few whole numbers say completely."""
+    tag = base.__name__
 
     def encode(encoder: Encoder, value: Any) -> Made:
         return derived(encoder, value, base, (tag, fields(value)))
@@ -33,16 +34,27 @@ def _numbers(base: type, *names: str) -> Handler:
     return encode
 
 
+def _own(base: type, *names: str) -> Callable[[Any], tuple[Any, ...]]:
+    """Attributes as the base class reads them, whatever a subclass says of them (a year may be a fiscal one)."""
+    exact = attrgetter(*names)
+    getters = [getattr(base, name).__get__ for name in names]
+    return lambda value: exact(value) if type(value) is base else tuple([get(value) for get in getters])
+
+
+_TIME = ("hour", "minute", "second", "microsecond", "fold")
+_of_datetime, _of_time = _own(dt.datetime, "year", "month", "day", *_TIME), _own(dt.time, *_TIME)
+
+
 def _datetime(encoder: Encoder, value: dt.datetime) -> Made:
-    fields = (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond, value.fold)
-    zone = b"" if value.tzinfo is None else encoder.of(value.tzinfo)
-    return derived(encoder, value, dt.datetime, ("datetime", fields, zone))
+    fields, zone = _of_datetime(value), value.tzinfo
+    made = ("datetime", fields, b"" if zone is None else encoder.of(zone))
+    return derived(encoder, value, dt.datetime, made)
 
 
 def _time(encoder: Encoder, value: dt.time) -> Made:
-    fields = (value.hour, value.minute, value.second, value.microsecond, value.fold)
-    zone = b"" if value.tzinfo is None else encoder.of(value.tzinfo)
-    return derived(encoder, value, dt.time, ("time", fields, zone))
+    fields, zone = _of_time(value), value.tzinfo
+    made = ("time", fields, b"" if zone is None else encoder.of(zone))
+    return derived(encoder, value, dt.time, made)
 
 
 def _timezone(_: Encoder, value: dt.timezone) -> Node:
@@ -64,7 +76,7 @@ def _path(kind: type[pathlib.PurePath]) -> Handler:
     tag = kind.__name__  # not its module, which moved in Python 3.13
 
     def encode(encoder: Encoder, value: pathlib.PurePath) -> Made:
-        return derived(encoder, value, kind, (tag, str(value)))
+        return derived(encoder, value, kind, (tag, kind.__str__(value)))
 
     return encode
 
@@ -84,8 +96,14 @@ def _array(encoder: Encoder, value: "array.array[Any]") -> Made:
     )
 
 
-def _random(_: Encoder, value: random.Random) -> Node:
-    return Node(b"random", (type(value).__name__, value.getstate()), label=unnamed)
+def _random(encoder: Encoder, value: random.Random) -> bytes | Node:
+    if value is random.choice.__self__:  # type: ignore[attr-defined]
+        return join(b"the generator of random")  # its state is part of the world, no value
+    made = Node(b"random", ("Random", value.getstate()), label=unnamed)
+    more = {name: each for name, each in vars(value).items() if name != "gauss_next"}  # which is in the state
+    if type(value) is random.Random and not more:
+        return made
+    return Node(join(b"derived", [encoder.kind(type(value))]), (made, more), label=unnamed)
 
 
 def _ordered(encoder: Encoder, value: collections.OrderedDict[Any, Any]) -> Made:
@@ -120,10 +138,14 @@ for _kind in (
     pathlib.WindowsPath,
 ):
     register(_kind, _path(_kind), subclasses=True)
-register(dt.date, _numbers(dt.date, "year", "month", "day"), subclasses=True)
-register(dt.timedelta, _numbers(dt.timedelta, "days", "seconds", "microseconds"), subclasses=True)
-register(fractions.Fraction, _numbers(fractions.Fraction, "numerator", "denominator"), subclasses=True)
-register(uuid.UUID, _numbers(uuid.UUID, "int"), subclasses=True)
+register(dt.date, _numbers(dt.date, _own(dt.date, "year", "month", "day")), subclasses=True)
+register(dt.timedelta, _numbers(dt.timedelta, _own(dt.timedelta, "days", "seconds", "microseconds")), subclasses=True)
+register(
+    fractions.Fraction,
+    _numbers(fractions.Fraction, _own(fractions.Fraction, "numerator", "denominator")),
+    subclasses=True,
+)
+register(uuid.UUID, _numbers(uuid.UUID, lambda value: (index(value.int),)), subclasses=True)
 register(dt.datetime, _datetime, subclasses=True)
 register(dt.time, _time, subclasses=True)
 register(dt.timezone, _timezone)

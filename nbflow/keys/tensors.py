@@ -11,16 +11,14 @@ from nbflow.keys.encode import Encoder, Node, join, register, unnamed
 def _tensor(encoder: Encoder, value: Any) -> Node:
     if value.is_meta:
         raise encoder.refusal(value, "without data on the meta device")
+    about: tuple[Any, ...]
     about = (str(value.dtype), tuple(value.shape), value.requires_grad, str(value.device), str(value.layout))
+    about += (value.names,) * value.has_names()
     grad = value.grad if value.is_leaf else None
     plain = value.detach().cpu().resolve_conj().resolve_neg()
     parts: tuple[Any, ...]
     if value.is_quantized:
-        parts = (
-            str(value.qscheme()),
-            repr(value.q_scale() if "affine" in str(value.qscheme()) else ""),
-            plain.int_repr(),
-        )
+        parts = (str(value.qscheme()), *_scale(value), plain.int_repr())
     elif value.layout in (torch.sparse_csr, torch.sparse_bsr):
         parts = (plain.crow_indices(), plain.col_indices(), plain.values())
     elif value.layout in (torch.sparse_csc, torch.sparse_bsc):
@@ -31,6 +29,13 @@ def _tensor(encoder: Encoder, value: Any) -> Node:
     else:
         parts = (_strided(plain),)
     return Node(join(b"tensor", [encoder.kind(type(value))]), (about, grad, *parts), label=unnamed)
+
+
+def _scale(value: Any) -> tuple[Any, ...]:
+    """What the whole numbers of a quantized tensor stand for."""
+    if "per_channel" in str(value.qscheme()):
+        return value.q_per_channel_scales(), value.q_per_channel_zero_points(), value.q_per_channel_axis()
+    return value.q_scale(), value.q_zero_point()
 
 
 def _strided(value: Any) -> bytes:

@@ -148,6 +148,12 @@ class TestKeys:
         _, ran = add(cache_policy=DEFAULT + RUN_ID)
         assert [ran(1), ran(1)] == [1, 1]
 
+    def test_flow_parameters_where_there_is_no_flow(self, add):
+        """All calls would share one result; or, beside other parts, none would be kept."""
+        _, alone = add(cache_policy=FLOW_PARAMETERS)
+        _, beside = add(cache_policy=INPUTS + FLOW_PARAMETERS)
+        assert [alone(1), alone(1), beside(2), beside(2), beside(3)] == [1, 1, 1, 0, 1]
+
     def test_two_tasks_never_share(self, tasks):
         """`add(7)` and `mul(7)` under `INPUTS` would be one result."""
         tasks.write("@task\ndef one(x): return 1\n@task\ndef two(x): return 2\n")
@@ -186,6 +192,14 @@ class TestKeyFunctions:
         _, ran = add(cache_key_fn=key)
         assert [ran(1), ran(1, y=5), ran(2)] == [1, 0, 1]
         assert seen[0] == ("add", {"x": 1, "y": 1}, {"x": 1, "y": 1})
+
+    def test_it_stands_for_the_policy_too_and_says_so_once(self, add, fresh):
+        """Half of what was declared would be dropped in silence, or the warning would come with every call."""
+        made, ran = add(cache_key_fn=lambda *_: "k", cache_policy=INPUTS)
+        (text,) = fresh.warned
+        assert "cache_policy is not used" in text
+        assert [ran(1), ran(2), made.with_options(retries=1)(3)] == [1, 0, 2]
+        assert len(fresh.warned) == 1
 
     def test_none_means_not_this_call(self, add):
         """A call that must not be kept would be, for all other calls that must not."""

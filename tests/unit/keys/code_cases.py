@@ -26,6 +26,11 @@ def key(source, wanted="f"):
     return code.identify(eval(wanted, cell(source))).hex()
 
 
+def pair(name, expected, source, one, other):
+    """A row of one source with two texts in the place of `$`."""
+    return name, expected, source.replace("$", one), source.replace("$", other)
+
+
 F = "def f(x):\n    return x + 1\n"
 ROWS = [
     # text only
@@ -182,5 +187,64 @@ ROWS = [
     ("slots", DIFFER, *[f"class A:\n    __slots__ = ('{n}',)\ndef f(x): return A()" for n in "kl"]),
     ("metaclass", DIFFER, *[f"class M(type):\n    def m(cls): return {n}\nclass A(metaclass=M): pass\ndef f(x): return A.m()" for n in (1, 2)]),
     ("abstract class", SAME, *["import abc\nclass A(abc.ABC):\n    @abc.abstractmethod\n    def m(self): ...\nclass B(A):\n    def m(self): return 1\ndef f(x): return B().m()"] * 2),
+    pair("field that is not compared", DIFFER, "import dataclasses\n@dataclasses.dataclass\nclass A:\n    k: int = dataclasses.field(default=1, compare=$)\ndef f(x): return A(1) == A(2)", "True", "False"),
+    pair("field that is not shown", DIFFER, "import dataclasses\n@dataclasses.dataclass\nclass A:\n    k: int = dataclasses.field(default=1, repr=$)\ndef f(x): return repr(A())", "True", "False"),
+    pair("state of a descriptor", DIFFER, "class D:\n    def __init__(self, n): self.n = n\n    def __get__(self, o, t=None): return self.n\nclass A:\n    k = D($)\ndef f(x): return A().k", "1", "2"),
+    pair("argument of a partialmethod", DIFFER, "import functools\nclass A:\n    def m(self, k): return k\n    p = functools.partialmethod(m, $)\ndef f(x): return A().p()", "1", "2"),
+    pair("partial in a class", DIFFER, "import functools\nclass A:\n    p = functools.partial(int, base=$)\ndef f(x): return A.p('1')", "2", "3"),
+    pair("singledispatchmethod", DIFFER, "import functools\nclass A:\n    @functools.singledispatchmethod\n    def m(self, x): return 0\n    @m.register($)\n    def _(self, x): return 1\ndef f(x): return A().m(x)", "int", "str"),
+    pair("__init_subclass__", DIFFER, "class B:\n    def __init_subclass__(cls, k=0): cls.k = k\nclass A(B, k=$): pass\ndef f(x): return A.k", "1", "2"),
+    pair("order of methods", SAME, "class A:\n    $\ndef f(x): return A().a()", "def a(self): return 1\n    def b(self): return 2", "def b(self): return 2\n    def a(self): return 1"),
+    pair("class made by type()", DIFFER, "A = type('A', (), {'m': lambda self: $})\ndef f(x): return A().m()", "1", "2"),
+    # names in the block of a class: https://docs.python.org/3/reference/executionmodel.html#resolution-of-names
+    pair("class block reads a global before it binds the name", DIFFER, "k = $\ndef f(x):\n    class A: k = k\n    return A.k", "1", "2"),
+    pair("class block reads past the function's own variable", DIFFER, "k = $\ndef f(x):\n    k = 5\n    class A: k = k\n    return A.k", "1", "2"),
+    pair("class block that binds sometimes", DIFFER, "k = $\ndef f(x):\n    class A:\n        if x: k = 0\n        j = k\n    return A.j", "1", "2"),
+    pair("class block that deletes", DIFFER, "k = $\ndef f(x):\n    class A:\n        k = 0\n        del k\n        j = k\n    return A.j", "1", "2"),
+    pair("class block that adds", DIFFER, "k = $\ndef f(x):\n    class A: k += 1\n    return A.k", "1", "2"),
+    pair("class block that has bound it", SAME, "k = $\ndef f(x):\n    class A:\n        k = 0\n        j = k\n    return A.j", "1", "2"),
+    pair("class block in a function that has bound it", SAME, "k = $\ndef f(x):\n    k = 5\n    class A: j = k\n    return A.j", "1", "2"),
+    pair("class block that is nonlocal", SAME, "k = $\ndef f(x):\n    k = 5\n    class A:\n        nonlocal k\n        k = k + 1\n    return k", "1", "2"),
+    pair("class block that is global", DIFFER, "k = $\ndef f(x):\n    k = 5\n    class A:\n        global k\n        j = k\n    return A.j", "1", "2"),
+    pair("method does not see the class block", DIFFER, "k = $\ndef f(x):\n    class A:\n        k = 0\n        def m(self): return k\n    return A().m()", "1", "2"),
+    pair("comprehension does not see the class block", DIFFER, "k = $\ndef f(x):\n    class A:\n        k = 0\n        j = [k for _ in x]\n    return A.j", "1", "2"),
+    pair("a comprehension's first iterable does", SAME, "k = $\ndef f(x):\n    class A:\n        k = x\n        j = [i for i in k]\n    return A.j", "1", "2"),
+    pair("decorator of the same name", DIFFER, "def k(g): return $\ndef f(x):\n    class A:\n        @k\n        def k(self): pass\n    return A.k", "1", "2"),
+    pair("default of the same name", DIFFER, "k = $\ndef f(x):\n    class A:\n        def k(self, v=k): return v\n    return A().k()", "1", "2"),
+    # methods written in C, of an object
+    pair("str.join of another text", DIFFER, "j = '$'.join\ndef f(x): return j(x)", ",", ";"),
+    pair("dict.get of another dict", DIFFER, "g = {1: $}.get\ndef f(x): return g(x)", "1", "2"),
+    pair("match of another pattern", DIFFER, "import re\nm = re.compile('$').match\ndef f(x): return m(x)", "a", "b"),
+    # what the identity leaves out, if it is read
+    pair("annotations read", DIFFER, "def f(x: $): return f.__annotations__", "int", "str"),
+    pair("annotations read by a function", DIFFER, "import inspect\ndef g(x: $): return x\ndef f(x): return str(inspect.signature(g))", "int", "str"),
+    pair("docstring read by a function", DIFFER, "import inspect\ndef g(x):\n    '$'\ndef f(x): return inspect.getdoc(g)", "a", "b"),
+    pair("context variable", DIFFER, "import contextvars\nv = contextvars.ContextVar('v', default=$)\ndef f(x): return v.get()", "1", "2"),
+    pair("code of an import by a function", DIFFER, "import sys, types\nsys.modules['some_module'] = m = types.ModuleType('some_module')\nm.k = $\ndef f(x):\n    import importlib\n    return importlib.import_module('some_module').k", "1", "2"),
+    pair("effect: a global that is only set", SAME, "n = $\ndef f(x):\n    global n\n    n = x\n    return x", "1", "2"),
+    pair("effect: a global that is deleted", SAME, "n = $\ndef f(x):\n    global n\n    del n\n    return x", "1", "2"),
+    pair("effect: a counter on the function", SAME, "def f(x):\n    f.n += 1\n    return x\nf.n = $", "1", "2"),
+    pair("attribute of the function itself", DIFFER, "def f(x): return f.n\nf.n = $", "1", "2"),
+    # where the closure of a loop stands
+    pair("closures of a loop share its last value", DIFFER, "f = [lambda: i for i in range($)][0]", "3", "4"),
+    pair("defaults of a loop do not", DIFFER, "f = [lambda i=i: i for i in range(3)][$]", "0", "1"),
+    # constants and operators
+    *[pair(f"{one} or {other}", DIFFER, "def f(x): return $", one, other) for one, other in (
+        ("10**300", "10.0**300"), ("(1, 2)", "[1, 2]"), ("...", "None"), ("1j", "-1j"), ("0j", "-0j"), ("{}", "set()"), ("()", "[]"), ("(True,)", "(1,)"),
+        ("'\\ud800'", "'\\ud801'"), ("f'{x}'", "f'{x!s}'"), ("f'{x=}'", "f'{x}'"), ("f'{{x}}'", "f'{x}'"), ("x[1:2]", "x[1:2:1]"), ("x[1,]", "x[1]"),
+        ("x < 1 < 2", "x < 1 and 2"), ("-x ** 2", "(-x) ** 2"), ("2 - 1 - x", "2 - (1 - x)"), ("x and x or 1", "x and (x or 1)"), ("[*x]", "[x]"),
+        ("print(*x, 1)", "print(1, *x)"), ("{1: 2, 3: 4}", "{3: 4, 1: 2}"), ("(x for x in x)", "[x for x in x]"), ("x is x", "x == x"),
+    )],
+    *[pair(f"{one} and {other}", SAME, "def f(x): return $", one, other) for one, other in (
+        ("0x10", "16"), ("1_000", "1000"), ("'a' 'b'", "'ab'"), ("1e3", "1000.0"), ("'\\x41'", "'A'"), ("f'{x}' 'a'", "f'{x}a'"), ("f'a' f'b'", "'ab'"),
+        ("x[(1, 2)]", "x[1, 2]"), ("(lambda *a: a)", "(lambda *b: b)"), ("not(x)", "not x"), ("f'{ x }'", "f'{x}'"),
+    )],
+    pair("elif", SAME, "def f(x):\n    if x: return 1\n    $", "elif x == 2: return 3", "else:\n        if x == 2: return 3"),
+    pair("nested with", DIFFER, "def f(x):\n    with x$x: return 1", ", ", ":\n        with "),
+    pair("except*", DIFFER, "def f(x):\n    try: x()\n    except$ ValueError: x = 1", "", "*"),
+    pair("order of except", DIFFER, "def f(x):\n    try: x()\n    $", "except KeyError: x = 1\n    except LookupError: x = 2", "except LookupError: x = 2\n    except KeyError: x = 1"),
+    pair("message of an assert", DIFFER, "def f(x):\n    assert x, '$'", "a", "b"),
+    pair("order of functions", SAME, "$\ndef f(x): return a() + b()", "def a(): return 1\ndef b(): return 2", "def b(): return 2\ndef a(): return 1"),
+    pair("import for types only", SAME, "from typing import TYPE_CHECKING\n$def f(x): return x", "", "if TYPE_CHECKING:\n    import json\n"),
     ("function attribute", DIFFER, *[f"def g(x): return 1\ng.k = {n}\ndef f(x): return g.k" for n in (1, 2)]),
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """The identity of code: which edits change it and which do not, row by row."""
 
+import ast
 import importlib
 import json
 import linecache
@@ -12,6 +13,7 @@ import pytest
 
 from nbflow.keys import code
 from nbflow.keys.reach import reach
+from nbflow.keys.source import around, imported, parse, seen
 from tests.unit.keys.code_cases import DIFFER, ROWS, SAME, cell, key
 
 
@@ -173,6 +175,126 @@ def test_monkeypatched_library(monkeypatch):
     assert "global math.sin" in after.traits
 
 
+@pytest.mark.parametrize("other", ["math.cos", "functools.partial(pow, 2)", "Mine()", "Mine().m"])
+def test_library_function_replaced(other, monkeypatch):
+    """The results of the original would be served, whatever it is that stands in its place."""
+    import math
+
+    source = "import functools, math\nclass Mine:\n    def __call__(self, x): return {}\n    m = __call__\ndef f(x): return math.sin(x)"
+    keys = [reach(cell(source.format(1))["f"]).code]
+    for n in (1, 2):
+        space = cell(source.format(n))
+        found = reach(space["f"])
+        with monkeypatch.context() as patch:
+            patch.setattr(math, "sin", eval(other, space))
+            assert not found.unchanged()
+            keys.append(code.identify(space["f"]))
+            assert code.identify(space["f"]) == keys[-1] != keys[0]
+        assert reach(space["f"]).code == keys[0]
+    assert (keys[1] == keys[2]) is ("Mine" not in other)
+
+
+@pytest.mark.parametrize(("source", "one", "other"), [
+    ("import numpy as np\ng = np.vectorize(lambda x: x, otypes=[$])\ndef f(x): return g(x)", "float", "int"),
+    ("import numpy as np\ng = np.vectorize(lambda x: x + $)\ndef f(x): return g(x)", "1", "2"),
+    ("import numpy as np\ng = np.$.reduce\ndef f(x): return g(x)", "add", "multiply"),
+    ("import numpy as np\ndef f(x): return np.$(x)", "sin", "cos"),
+    ("import attrs\n@attrs.define\nclass A:\n    k: int = attrs.field($)\ndef f(x): return A(1)", "", "default=None"),
+    ("import attrs\n@attrs.define\nclass A:\n    k: int = attrs.field(default=1, converter=lambda v: v + $)\ndef f(x): return A()", "1", "2"),
+    ("import attrs\n@attrs.define\nclass A:\n    k: int = attrs.field(alias='$')\ndef f(x): return A(1)", "a", "b"),
+    ("import pydantic\nclass A(pydantic.BaseModel):\n    k: int = pydantic.Field(1, ge=$)\ndef f(x): return A()", "0", "1"),
+    ("import pydantic\nclass A(pydantic.BaseModel):\n    k: int = pydantic.Field(1, alias='$')\ndef f(x): return A()", "a", "b"),
+    ("import pydantic\nclass A(pydantic.BaseModel):\n    model_config = pydantic.ConfigDict(extra='$')\ndef f(x): return A()", "allow", "forbid"),
+])  # fmt: skip
+def test_libraries_that_make_functions_and_classes(source, one, other):
+    """What stands beside the user's own code in them changes results too."""
+    for name in ("numpy", "attrs", "pydantic"):
+        if f"import {name}" in source:
+            pytest.importorskip(name)
+    keys = [key(source.replace("$", each)) for each in (one, one, other)]
+    assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="https://peps.python.org/pep-0695/ came with Python 3.12")
+@pytest.mark.parametrize(("expected", "source", "one", "other"), [
+    (SAME, "def f$(x): return x", "", "[T]"),
+    (SAME, "def f[T](x: $): return x", "T", "list[T]"),
+    (DIFFER, "def f[T: $](x: T): return T.__bound__", "int", "str"),
+    (DIFFER, "type A = $\ndef f(x): return A.__value__", "int", "str"),
+    (DIFFER, "k = $\ndef f(x):\n    type A = k\n    return A.__value__", "1", "2"),
+    (DIFFER, "k = $\ndef f(x):\n    class A[T]:\n        k = k\n    return A.k", "1", "2"),
+    (SAME, "k = $\ndef f(x):\n    class A:\n        k = int\n        def m[T](self, v=k): return v\n    return A().m()", "1", "2"),
+    (DIFFER, "class A[T]:\n    def m(self): return $\ndef f(x): return A[int]().m()", "1", "2"),
+    (DIFFER, "def f(x): return f'{f'{x + $}'}'", "1", "2"),
+    (SAME, "def f(x): return $", "f'{x[\"a\"]}'", "f'{x['a']}'"),
+])  # fmt: skip
+def test_newer_syntax(expected, source, one, other):
+    """As for the rows, on the Pythons that can read them."""
+    keys = [key(source.replace("$", each)) for each in (one, one, other)]
+    assert keys[0] == keys[1]
+    assert (keys[0] == keys[2]) is expected
+
+
+BIG = """
+import json, math
+from os import (
+    path,
+)
+SQL = '''
+def g(x): return 0
+import nothing
+'''
+{filler}
+def deco(*a):
+    return lambda fn: fn
+@deco(
+1,
+)
+@deco()
+def g(
+x,
+):
+    return '''
+def g(x): return 0
+{n}
+''' + json.dumps(x) + path.basename(str(x))
+class A:
+    @staticmethod
+    def m(): return math.floor({n})
+T = {{
+'a': lambda: 1,
+'b': lambda: {n},
+}}
+if T:
+    def h(): return {n}
+else:
+    def h(): return 0
+def make():
+    def inner():
+        return {n}, json
+    return inner
+inner, last = make(), T['b']
+def f(x): return g(x), A.m(), last(), h(), inner()
+"""
+
+
+def test_one_function_of_a_big_file(module):
+    """The first call of a function would wait until thousands of lines beside it are parsed; or be mistaken for them."""
+    filler = "\n".join(f"def other{n}(x):\n    return [x * {n}\n            for x in x]\n" for n in range(200))
+    keys = []
+    for n, more in ((1, ""), (1, filler), (1, "\n\n" + filler), (2, filler)):
+        big = module(BIG.format(filler=more, n=n), "big")
+        keys.append(reach(big.f).code)
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+    texts = list(seen[big.__file__])
+    whole = parse(texts[0], 0)
+    for each in (big.f, big.g, big.A.m, big.T["a"], big.T["b"], big.h, big.inner, big.make):
+        parts = [parse(part, 0, imported(texts[0])) for part in around(texts[0], each.__code__.co_firstlineno)]
+        found = [node for part in parts if part and (node := part.find(each.__code__, moved=False))]
+        assert found, each
+        assert ast.dump(found[0]) == ast.dump(whole.find(each.__code__))
+
+
 def test_functions_of_libraries_are_stable():
     """C94: a ufunc or a function in C, as a task or as an argument, would be refused."""
     numpy = pytest.importorskip("numpy")
@@ -283,8 +405,6 @@ def test_ipython_cells():
 
 def test_cell():
     """A reformatted cell would run again, or an edited one would not."""
-    import ast
-
     one = code.cell(ast.parse("x = f( 1 )  # c\ny = 'a'\n").body)
     assert one == code.cell(ast.parse('\nx = f(1)\ny = "a"').body)
     assert one != code.cell(ast.parse("z = f(1)\ny = 'a'").body)

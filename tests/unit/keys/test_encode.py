@@ -53,8 +53,19 @@ class TestPath:
         """The message is printed as a warning below a cell: it must fit, and say what to do."""
         text = message([threading.Lock()])
         assert "_thread.lock" in text
-        assert all(cure in text for cure in ("pass its data", "ignore=", "key=", "register_digest"))
+        assert all(cure in text for cure in ("pass its data", "ignore=", "cache_key_fn=", "register_digest"))
         assert "\n" not in text
+
+    def test_a_long_way_is_cut_in_the_middle(self) -> None:
+        """A lock deep in a tree would print a warning of many pages."""
+        value: Any = {"leaf": threading.Lock()}
+        for _ in range(2000):
+            value = [value]
+        text = message(value)
+        assert text.startswith("value[0][0]")
+        assert "…" in text
+        assert '[0]["leaf"] has no content' in text
+        assert len(text) < 300
 
     def test_arguments_go_by_their_names(self) -> None:
         """With several arguments nobody would know which one is meant."""

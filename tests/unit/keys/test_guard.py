@@ -10,7 +10,7 @@ from nbflow.keys import code
 from nbflow.keys.explain import compare
 from nbflow.keys.guard import CHANGED
 from nbflow.keys.reach import reach
-from tests.unit.keys.code_cases import cell
+from tests.unit.keys.code_cases import DIFFER, SAME, cell
 
 SOURCE = """
 import functools, math
@@ -218,3 +218,42 @@ def test_wrapped_in_place():
     space["g"] = functools.lru_cache(space["g"])
     assert not found.unchanged()
     assert "g()" in reach(space["f"]).traits
+
+
+@pytest.mark.parametrize(("expected", "source", "edit"), [
+    (DIFFER, "H = {}\ndef f(x): return H[x](x)", "H['a'] = lambda x: 1"),
+    (DIFFER, "H = {'a': lambda x: 2}\ndef f(x): return H[x](x)", "H['a'] = lambda x: 1"),
+    (SAME, "H = {'a': lambda x: 2}\ndef f(x): return H[x](x)", "H['a'] = lambda x: 2"),
+    (DIFFER, "def h(x): return 1\nH = (h,)\ndef f(x): return H[0](x)", "h.__code__ = (lambda x: 2).__code__"),
+    (DIFFER, "class K:\n    def m(self): return 1\nH = {'k': K}\ndef f(x): return H['k']().m()", "K.m = lambda self: 2"),
+    (DIFFER, "Z = 1\nclass K:\n    def m(self): return Z\nk = K()\ndef f(x): return k.m()", "Z = 2"),
+    (DIFFER, "import functools\nZ = 1\ndef g(x): return Z\np = functools.partial(g)\ndef f(x): return p(x)", "Z = 2"),
+    (DIFFER, "class K:\n    def m(self): return 1\nk = K()\ndef f(x): return k.m()", "class L:\n    def m(self): return 2\nk.__class__ = L"),
+    (SAME, "class K:\n    def m(self): return 1\nk = K()\ndef f(x): return k.m()", "class K:\n    def m(self): return 2"),
+    (DIFFER, "import functools\n@functools.singledispatch\ndef g(x): return 0\ndef f(x): return g(x)", "@g.register(int)\ndef _(x): return 1"),
+    (DIFFER, "import contextvars\nv = contextvars.ContextVar('v', default=1)\ndef f(x): return v.get()", "v.set(2)"),
+    (SAME, "import contextvars\nv = contextvars.ContextVar('v', default=1)\ndef f(x): return v.get()", "v.set(1)"),
+    # use
+    (SAME, "import dataclasses\n@dataclasses.dataclass\nclass E:\n    a: int = 1\ndef f(x): return E()", "dataclasses.asdict(E()); dataclasses.replace(E(), a=2); repr(E()) + str(E() == E())"),
+    (SAME, "import abc\nclass E(abc.ABC): pass\ndef f(x): return isinstance(x, E)", "isinstance(1, E); isinstance('a', E)"),
+    (SAME, "import functools\n@functools.lru_cache\ndef g(x): return x\ndef f(x): return g(x)", "g(1); g(2)"),
+    (SAME, "import functools\n@functools.singledispatch\ndef g(x): return 0\n@g.register(int)\ndef _(x): return 1\ndef f(x): return g(x)", "g(1); g('a'); g(True)"),
+    (SAME, "import functools\nclass E:\n    @functools.cached_property\n    def p(self): return 1\ne = E()\ndef f(x): return e.p", "e.p"),
+    (SAME, "import enum\nclass E(enum.Flag):\n    a = 1\n    b = 2\ndef f(x): return E.a", "E.a | E.b; E(3); E['a']; list(E)"),
+    (SAME, "import typing\nT = typing.TypeVar('T')\nclass G(typing.Generic[T]):\n    def m(self): return 1\ndef f(x): return G[int]().m()", "G[int](); G[str]().m()"),
+    (SAME, "def f(x):\n    f.n += 1\n    return x\nf.n = 0", "f(1); f(2)"),
+    (SAME, "last = None\ndef f(x):\n    global last\n    last = x\n    return x", "f(1); f(2)"),
+    (SAME, "import functools\ndef d(fn):\n    @functools.wraps(fn)\n    def w(*a): return fn(*a)\n    return w\n@d\ndef f(x): return x", "import inspect; f(1); inspect.signature(f)"),
+])  # fmt: skip
+def test_what_happens_to_values_that_are_reached(expected, source, edit):
+    """A result of before is served, or using a helper once makes all that read it run again."""
+    space = cell(source)
+    found, before = reach(space["f"]), code.identify(space["f"])
+    cell(edit, space)
+    assert (code.identify(space["f"]) == before) is expected
+    if expected is DIFFER:
+        try:
+            seen = not found.unchanged() or reach(space["f"]).live_names == found.live_names != ()
+        except CHANGED:
+            seen = True
+        assert seen, "a task would not look again"

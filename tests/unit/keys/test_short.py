@@ -3,6 +3,7 @@
 import enum
 import pathlib
 import re
+import time
 
 import pytest
 
@@ -47,6 +48,7 @@ def test_arrays_and_frames_by_their_size() -> None:
     assert short(numpy.zeros((1000, 3))) == "ndarray float64 1,000 × 3"
     assert short(pandas.DataFrame({"a": [1]})) == "DataFrame 1 × 1"
     assert short(numpy.float64(1.5)) == "float64 float64 1.5"
+    assert short(numpy.array(["a"] * 3)) == "ndarray <U1 3"
 
 
 @pytest.mark.parametrize(
@@ -70,9 +72,46 @@ def test_keeps_secrets(secret: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["x" * 1000, list(range(9)), [10**40] * 8, Thing(), 1e300 + 1e300j, pathlib.Path("a" * 100)]
+    "value",
+    [
+        "x" * 1000,
+        list(range(9)),
+        [10**40] * 8,
+        [10**5000],
+        Thing(),
+        pathlib.Path("a\nb"),
+        1e300 + 1e300j,
+        pathlib.Path("a" * 100),
+    ],
 )
 def test_is_short_and_without_address(value: object) -> None:
     """A row of the panel would break over several lines."""
     assert len(short(value)) <= 40
     assert "0x" not in short(value)
+    assert "\n" not in short(value)
+
+
+def test_keeps_secrets_in_libraries_scalars() -> None:
+    """A key of an API read with NumPy would be written into the history."""
+    numpy = pytest.importorskip("numpy")
+    for value in (
+        numpy.str_("hunter2"),
+        numpy.array("hunter2"),
+        numpy.array("hunter2", object),
+        numpy.void(b"hunter2"),
+    ):
+        assert "hunter2" not in short(value)
+
+
+def test_a_column_named_shape() -> None:
+    """A cell would fail because of what one of its columns is called."""
+    pandas = pytest.importorskip("pandas")
+    assert short(pandas.DataFrame({"shape": [1], "a": [2]}).groupby("a")) == "DataFrameGroupBy"
+
+
+@pytest.mark.parametrize("text", ["x" * 50_000_000, "://" + ":" * 100_000, "://" * 100_000])
+def test_long_text_takes_no_time(text: str) -> None:
+    """A step would search a text of many MB, or one of many colons, for secrets that it does not show."""
+    start = time.process_time()
+    short(text)
+    assert time.process_time() - start < 0.2

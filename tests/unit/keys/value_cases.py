@@ -108,6 +108,8 @@ differ("bytes and memoryview", lambda: b"ab", lambda: memoryview(b"ab"))
 same("memoryviews of different owners", lambda: memoryview(b"abcd"), lambda: memoryview(bytearray(b"abcd")))
 same("memoryview of a slice and its own", lambda: memoryview(b"abcdef")[::2], lambda: memoryview(b"ace"))
 differ("memoryviews of another format", lambda: memoryview(b"abcd"), lambda: memoryview(b"abcd").cast("h"))
+differ("memoryviews of another shape", lambda: memoryview(b"abcd"), lambda: memoryview(b"abcd").cast("B", (2, 2)))
+same("memoryview in reverse", lambda: memoryview(b"abc")[::-1], lambda: memoryview(b"cba"))
 same("2**70 twice", lambda: 2**70, lambda: int("1180591620717411303424"))
 differ("2**70 and 2**70 + 1", lambda: 2**70, lambda: 2**70 + 1)
 differ("-1 and -2", lambda: -1, lambda: -2)
@@ -128,6 +130,16 @@ class MyFloat(float):
     pass
 
 
+class MyComplex(complex):
+    real = 0.0
+
+
+class Fiscal(dt.date):
+    year = property(lambda self: 2026)
+
+
+differ("subclass of complex that hides its real part", lambda: MyComplex(1, 2), lambda: MyComplex(2, 2))
+differ("subclass of date with years of its own", lambda: Fiscal(2025, 1, 1), lambda: Fiscal(2026, 1, 1))
 differ("subclass of int and int", lambda: MyInt(3), lambda: 3)
 differ("subclass of int, another value", lambda: MyInt(3), lambda: MyInt(4))
 differ("subclass of str and str", lambda: MyStr("a"), lambda: "a")
@@ -264,6 +276,11 @@ differ(
 )
 differ("mappingproxies", lambda: types.MappingProxyType({"a": 1}), lambda: types.MappingProxyType({"a": 2}))
 differ("mappingproxy and dict", lambda: types.MappingProxyType({"a": 1}), lambda: {"a": 1})
+differ(
+    "mappingproxies before a dict and a defaultdict",
+    lambda: types.MappingProxyType({"a": 1}),
+    lambda: types.MappingProxyType(collections.defaultdict(int, a=1)),
+)
 differ("UserDict and dict", lambda: collections.UserDict(a=1), lambda: {"a": 1})
 differ("UserDicts", lambda: collections.UserDict(a=1), lambda: collections.UserDict(a=2))
 
@@ -292,6 +309,12 @@ def with_attribute(value: Any, **state: Any) -> Any:
 differ("subclass of list and list", lambda: MyList([1]), lambda: [1])
 differ("subclass of list with attributes", lambda: MyList([1]), lambda: with_attribute(MyList([1]), x=1))
 differ("subclass of list that hides its members", lambda: Liar([1]), lambda: Liar([2]))
+differ(
+    "OrderedDict with an attribute",
+    lambda: collections.OrderedDict(a=1),
+    lambda: with_attribute(collections.OrderedDict(a=1), x=1),
+)
+differ("Counter with an attribute", collections.Counter, lambda: with_attribute(collections.Counter(), x=1))
 differ("subclass of dict and dict", lambda: MyDict(a=1), lambda: {"a": 1})
 differ("ranges that are equal", lambda: range(0, 10, 3), lambda: range(0, 12, 3))
 differ("range and list", lambda: range(3), lambda: [0, 1, 2])
@@ -299,6 +322,7 @@ differ("slices", lambda: slice(1, 2), lambda: slice(1, 3))
 differ("views of keys", lambda: {"a": 1}.keys(), lambda: {"b": 1}.keys())
 differ("views of values", lambda: {"a": 1}.values(), lambda: {"a": 2}.values())
 differ("views of keys and a list", lambda: {"a": 1}.keys(), lambda: ["a"])
+differ("views of keys of two kinds", lambda: {"a": 1}.keys(), lambda: collections.OrderedDict(a=1).keys())
 differ("array.array of other codes", lambda: array.array("i", [1]), lambda: array.array("l", [1]))
 differ("array.arrays", lambda: array.array("i", [1]), lambda: array.array("i", [2]))
 differ("namespaces", lambda: types.SimpleNamespace(a=1), lambda: types.SimpleNamespace(a=2))
@@ -413,6 +437,15 @@ if importlib.util.find_spec("numpy"):
             found.view("u1")[12] = garbage
         return found
 
+    def overlapping(garbage: int) -> Any:
+        kind = np.dtype({"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [0, 0], "itemsize": 8})
+        found = np.zeros(2, kind)
+        found.view("i4")[1::2] = garbage
+        return found
+
+    def hidden_long_double(garbage: int) -> Any:
+        return np.ma.array(long_doubles(garbage), mask=[True, False])
+
     def memmapped() -> Any:
         folder = tempfile.mkdtemp()
         path = os.path.join(folder, "a.npy")
@@ -471,6 +504,7 @@ if importlib.util.find_spec("numpy"):
     differ("names of fields", lambda: np.zeros(2, [("a", "i4")]), lambda: np.zeros(2, [("b", "i4")]))
     differ("titles of fields", lambda: np.zeros(2, [("a", "i4")]), lambda: np.zeros(2, [(("t", "a"), "i4")]))
     same("garbage in padding", lambda: padded(0), lambda: padded(7))
+    same("garbage beside fields that overlap", lambda: overlapping(0), lambda: overlapping(7))
     same("garbage in the padding of one record", lambda: padded(0)[0], lambda: padded(7)[0])
     same("garbage in long doubles", lambda: long_doubles(0), lambda: long_doubles(7))
     same("garbage in a long double", lambda: long_doubles(0)[1], lambda: long_doubles(7)[1])
@@ -490,6 +524,15 @@ if importlib.util.find_spec("numpy"):
     same("no mask and an empty one", lambda: np.ma.array([1, 2]), lambda: np.ma.array([1, 2], mask=[False, False]))
     differ("masked and not", lambda: np.ma.array([1, 2]), lambda: np.array([1, 2]))
     stable("masked", lambda: np.ma.masked)
+    differ(
+        "a mask that is hard", lambda: np.ma.array([1], mask=[1]), lambda: np.ma.array([1], mask=[1], hard_mask=True)
+    )
+    same("garbage in long doubles with a mask", lambda: hidden_long_double(0), lambda: hidden_long_double(7))
+    same(
+        "objects under a mask",
+        lambda: np.ma.array([1, "a"], object, mask=[0, 1]),
+        lambda: np.ma.array([1, "b"], object, mask=[0, 1]),
+    )
     differ("matrix and array", lambda: np.arange(4).reshape(2, 2).view(np.matrix), lambda: np.arange(4).reshape(2, 2))
     same("memory map and array", memmapped, lambda: np.arange(5.0))
     differ(
@@ -508,6 +551,15 @@ if importlib.util.find_spec("numpy"):
     differ("RandomStates", lambda: np.random.RandomState(1), lambda: np.random.RandomState(2))
     differ("ufuncs", lambda: np.sin, lambda: np.cos)
     refuse("a ufunc of a Python function", lambda: np.frompyfunc(lambda x: x, 1, 1))
+    refuse("a memoryview of objects", lambda: memoryview(np.array([1, "a"], object)))
+
+    def of_numpy_random(drawn: bool = False) -> list[Any]:
+        if drawn:
+            np.random.rand()  # noqa: NPY002 - the one in question
+        return [np.random.rand, lambda: None]
+
+    same("the generator of numpy.random before and after", of_numpy_random, lambda: of_numpy_random(drawn=True))
+    differ("business days", lambda: np.busdaycalendar("1111100"), lambda: np.busdaycalendar("1111000"))
 
 # ---- pandas
 group("pandas", "pandas", "pyarrow")
@@ -630,6 +682,30 @@ if importlib.util.find_spec("pandas") and importlib.util.find_spec("pyarrow"):
         lambda: pd.period_range("2026", periods=2, freq="D"),
     )
     differ("RangeIndex and Index", lambda: pd.RangeIndex(3), lambda: pd.Index([0, 1, 2]))
+
+    def levels(names: list[Any], last: int = 3) -> Callable[[], Any]:
+        return lambda: pd.MultiIndex.from_arrays([[1, 1], [2, last]], names=names)
+
+    differ("second level of a MultiIndex", levels(["a", "b"]), levels(["a", "b"], 4))
+    differ("second level of a MultiIndex whose first is named 1", levels([1, 2]), levels([1, 2], 4))
+    differ("second level of a MultiIndex, both named 1", levels([1, 1]), levels([1, 1], 4))
+
+    def holidays(day: str) -> Callable[[], Any]:
+        frequency = pd.offsets.CustomBusinessDay(holidays=[day])
+        return lambda: pd.date_range("2026-01-05", periods=2, freq=frequency)
+
+    differ("holidays of a frequency", holidays("2026-03-03"), holidays("2026-03-04"))
+
+    def grouped(used: bool = False, by: str = "a") -> Any:
+        found = frame().groupby(by)
+        if used:
+            found["b"].sum(), found.groups, found.indices  # noqa: B018
+        return found
+
+    same("groups before and after use", grouped, lambda: grouped(used=True))
+    differ("groups", grouped, lambda: grouped(by="c"))
+    differ("groups of one column", lambda: grouped()["b"], lambda: grouped(by="c")["b"])
+    refuse("a styled frame", lambda: frame().style if importlib.util.find_spec("jinja2") else threading.Lock())
     differ("Timestamps", lambda: pd.Timestamp("2026"), lambda: pd.Timestamp("2026", tz="UTC"))
     differ("NaT and NA", lambda: pd.NaT, lambda: pd.NA)
     differ("offsets", lambda: pd.offsets.Day(1), lambda: pd.offsets.Day(2))
@@ -661,6 +737,7 @@ if importlib.util.find_spec("polars"):
     differ("order of columns", polar, lambda: polar().select("s", "a", "l"))
     differ("Int64 and Int32", lambda: pl.Series([1]), lambda: pl.Series([1], dtype=pl.Int32))
     differ("null and NaN", lambda: pl.Series([None, 1.0]), lambda: pl.Series([math.nan, 1.0]))
+    differ("Int128", lambda: pl.Series([2**100], dtype=pl.Int128), lambda: pl.Series([2**101], dtype=pl.Int128))
     differ("frame and series", lambda: pl.DataFrame({"a": [1]}), lambda: pl.Series("a", [1]))
     same(
         "categories that came in another order",
@@ -693,6 +770,20 @@ if importlib.util.find_spec("pyarrow"):
     differ("string and large_string", lambda: pa.array(["a"]), lambda: pa.array(["a"], pa.large_string()))
     differ("bools", lambda: pa.array([True, False]), lambda: pa.array([False, True]))
     differ("where a null is", lambda: pa.array([None, 1]), lambda: pa.array([1, None]))
+
+    def union(*codes: int) -> Any:
+        return pa.UnionArray.from_sparse(pa.array(codes, pa.int8()), [pa.array([1] * len(codes))] * 2)
+
+    differ("which part of a union", lambda: union(0, 1), lambda: union(1, 1))
+    same("slice of a union", lambda: union(0, 1)[1:], lambda: union(1))
+    differ(
+        "keys in order",
+        lambda: pa.map_(pa.string(), pa.int8()),
+        lambda: pa.map_(pa.string(), pa.int8(), keys_sorted=True),
+    )
+    if hasattr(pa, "json_"):
+        differ("texts of an extension type", lambda: pa.array(["1"], pa.json_()), lambda: pa.array(["2"], pa.json_()))
+        differ("an extension type and its storage", lambda: pa.array(["1"], pa.json_()), lambda: pa.array(["1"]))
 
 # ---- torch, scipy, Pillow, scikit-learn
 group("torch", "torch")
@@ -748,6 +839,13 @@ if importlib.util.find_spec("PIL"):
     same("equal images", lambda: Image.new("RGB", (3, 2)), lambda: Image.new("RGB", (3, 2)))
     differ("RGB and L", lambda: Image.new("RGB", (3, 2)), lambda: Image.new("L", (3, 2)))
     differ("palette", lambda: palette(1, 2, 3), lambda: palette(3, 2, 1))
+
+    def film() -> Any:
+        file = io.BytesIO()
+        Image.new("L", (4, 4), 1).save(file, "GIF", save_all=True, append_images=[Image.new("L", (4, 4), 200)])
+        return Image.open(file)
+
+    refuse("several frames", film)
     differ("size", lambda: Image.new("L", (3, 2)), lambda: Image.new("L", (2, 3)))
 
 group("scikit-learn", "sklearn", "numpy")
@@ -764,11 +862,25 @@ if importlib.util.find_spec("sklearn"):
     differ("parameter", lambda: LinearRegression(), lambda: LinearRegression(positive=True))
     differ("fitted and not", lambda: RandomForestClassifier(3, random_state=0), forest)
     same("fitted twice", forest, forest)
+    stable("data sets, which lose an attribute in a pickle", lambda: __import__("sklearn.utils").utils.Bunch(a=1))
     differ(
         "parameter deep in a pipeline",
         lambda: make_pipeline(StandardScaler(), LinearRegression()),
         lambda: make_pipeline(StandardScaler(with_mean=False), LinearRegression()),
     )
+
+group("scipy.stats", "scipy")
+if importlib.util.find_spec("scipy"):
+
+    def distribution(drawn: bool = False) -> list[Any]:
+        import scipy.stats
+
+        found = scipy.stats.norm(0, 1)
+        if drawn:
+            found.rvs()
+        return [found, lambda: None]  # no pickle: it would take the generator of numpy.random with it
+
+    same("a distribution before and after a draw", distribution, lambda: distribution(drawn=True))
 
 # ---- the standard library
 group("standard library")
@@ -801,6 +913,28 @@ def used_path() -> pathlib.Path:
 
 
 same("Path after use", lambda: pathlib.Path("a/b"), used_path)
+
+
+class MyPath(type(pathlib.Path())):
+    pass
+
+
+def used_subclass() -> MyPath:
+    found = MyPath("a", "b")
+    hash(found), str(found), found.parts, found.suffix, found < MyPath("c")
+    return found
+
+
+same("subclass of Path after use", lambda: MyPath("a/b"), used_subclass)
+differ("subclass of Path and Path", lambda: MyPath("a"), lambda: pathlib.Path("a"))
+same("UUID of a subclass of int", lambda: uuid.UUID(int=MyInt(5)), lambda: uuid.UUID(int=5))
+
+
+def stat(nanoseconds: int) -> Callable[[], Any]:
+    return lambda: os.stat_result(range(10), {"st_mtime_ns": nanoseconds})
+
+
+differ("a file's times within a second", stat(1), stat(2))
 differ("Posix and Windows paths", lambda: pathlib.PurePosixPath("a"), lambda: pathlib.PureWindowsPath("a"))
 differ("members of two enums", lambda: Colour.RED, lambda: Hue.RED)
 differ("members of one enum", lambda: Colour.RED, lambda: Colour.GREEN)
@@ -828,8 +962,46 @@ differ("NewTypes", lambda: typing.NewType("A", int), lambda: typing.NewType("A",
 stable("Any", lambda: [typing.Any, typing.List, typing.TypeVar("T", bound=int)])  # noqa: UP006
 differ("exceptions", lambda: ValueError("a"), lambda: ValueError("b"))
 differ("types of exceptions", lambda: ValueError("a"), lambda: TypeError("a"))
+
+
+def failure(note: str = "", cause: BaseException | None = None) -> ValueError:
+    found = ValueError("a")
+    found.__cause__ = cause
+    if note:
+        found.add_note(note)
+    return found
+
+
+def caught() -> ValueError:
+    try:
+        raise failure()
+    except ValueError as error:
+        return error
+
+
+differ("notes of exceptions", lambda: failure("b"), lambda: failure("c"))
+differ("an exception with a cause", failure, lambda: failure(cause=KeyError(1)))
+differ("groups of exceptions", lambda: ExceptionGroup("a", [failure()]), lambda: ExceptionGroup("a", [KeyError(1)]))
+same("where an exception was raised", failure, caught)
 same("random.Random of one seed", lambda: random.Random(1), lambda: random.Random(1))
 differ("random.Random", lambda: random.Random(1), lambda: random.Random(2))
+
+
+class MyRandom(random.Random):
+    pass
+
+
+differ("random.Random and a subclass", lambda: random.Random(1), lambda: MyRandom(1))
+differ("subclass of random.Random", lambda: MyRandom(1), lambda: with_attribute(MyRandom(1), x=1))
+
+
+def of_random(drawn: bool = False) -> list[Any]:
+    if drawn:
+        random.random()
+    return [random.choice, lambda: None]  # no pickle: it would take the generator with it
+
+
+same("the generator of random before and after a draw", of_random, lambda: of_random(drawn=True))
 
 # ---- classes and objects
 group("objects")
@@ -979,6 +1151,7 @@ differ("bound method and __call__", lambda: Caller(1).other, lambda: Caller(1)._
 differ("bound method and classmethod", lambda: Caller(1).other, lambda: Caller.build)
 differ("arguments of a partial", lambda: functools.partial(f, 1), lambda: functools.partial(f, 2))
 stable("keyword arguments of a partial", lambda: functools.partial(f, x=1))
+same("their order", lambda: functools.partial(f, x=1, y=2), lambda: functools.partial(f, y=2, x=1))
 differ("functions", lambda: f, lambda: g)
 differ("builtin functions", lambda: len, lambda: max)
 differ("a method of two dicts", lambda: {"a": 1}.get, lambda: {"a": 2}.get)
@@ -990,6 +1163,27 @@ differ("classes", lambda: Point, lambda: Frozen)
 same("own digest", lambda: OwnDigest("a"), lambda: OwnDigest("a"))
 differ("own digests", lambda: OwnDigest("a"), lambda: OwnDigest("b"))
 differ("own state", lambda: OwnState("a"), lambda: OwnState("b"))
+
+
+class AnyState:
+    def __init__(self, state: Any) -> None:
+        self.state = state
+
+    def __getstate__(self) -> Any:
+        return self.state
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+differ("state of two dicts", lambda: AnyState(({"a": 1}, {})), lambda: AnyState(({}, {"a": 1})))
+differ("state of a dict in order", lambda: AnyState({"a": 1, "b": 2}), lambda: AnyState({"b": 2, "a": 1}))
+differ("states that are false", lambda: AnyState(0), lambda: AnyState(False))
+differ(
+    "classes made by make_dataclass",
+    lambda: dataclasses.make_dataclass("Made", ["x"], namespace={"f": f})(1),
+    lambda: dataclasses.make_dataclass("Made", ["x"], namespace={"f": g})(1),
+)
 differ("instances of two empty classes", lambda: Holder(), lambda: types.SimpleNamespace())
 
 group("attrs", "attrs")
@@ -1102,6 +1296,15 @@ def a_socket() -> Any:
     return found
 
 
+def shared_memory() -> Any:
+    from multiprocessing.shared_memory import SharedMemory
+
+    found = SharedMemory(create=True, size=16)
+    found.close()
+    found.unlink()
+    return found
+
+
 def text_file() -> Any:
     found = open(os.devnull)
     found.close()
@@ -1141,6 +1344,7 @@ refuse("mock", mock)
 refuse("logger", logger)
 refuse("future", lambda: __import__("concurrent.futures").futures.Future())
 refuse("asyncio queue", asyncio.Queue)
+refuse("shared memory", shared_memory)
 refuse("frame", lambda: sys._getframe())
 refuse("SystemRandom", random.SystemRandom)
 refuse("deep in a list of dicts", lambda: [{"a": {"b": [1, threading.Lock()]}}])
