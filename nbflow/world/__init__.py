@@ -4,9 +4,9 @@ from nbflow.world import rng
 from nbflow.world.current import unseen
 from nbflow.world.holds import broken
 from nbflow.world.paths import exclude
-from nbflow.world.readers import declare
+from nbflow.world.readers import arm, declare
 from nbflow.world.sight import Sight
 from nbflow.world.versions import distribution
 from nbflow.world.watch import adopt, watch
 
-__all__ = ["Sight", "adopt", "broken", "declare", "distribution", "exclude", "rng", "unseen", "watch"]
+__all__ = ["Sight", "adopt", "arm", "broken", "declare", "distribution", "exclude", "rng", "unseen", "watch"]

@@ -16,8 +16,10 @@ from types import FrameType
 from typing import Any
 
 from nbflow.trace import Fact
-from nbflow.world.current import current, running
+from nbflow.world.current import running
 from nbflow.world.paths import users
+from nbflow.world.quiet import quiet
+from nbflow.world.threads import sights
 
 __all__ = ["arm", "broken", "disarm", "fact"]
 
@@ -74,12 +76,10 @@ def _digest(value: str) -> str:
 
 def _encodekey(key: str) -> Any:
     encoded = _plain_encodekey(key)
-    try:
+    with quiet():
         frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - who asks is the point
         if frame is not None and frame.f_code is _read and not _walking(key):
             _asked(key, frame.f_back)
-    except Exception:  # noqa: BLE001, S110 - to be seen is never the reader's trouble
-        pass
     return encoded
 
 
@@ -104,7 +104,6 @@ def _walking(key: str) -> bool:
 def _asked(key: str, frame: FrameType | None) -> None:
     while frame is not None and frame.f_code in _through:
         frame = frame.f_back
-    sight = current.get()
-    if sight is not None and frame is not None and users(frame.f_code):
-        for each in sight.chain:
-            each.variable(key)
+    if frame is not None and users(frame.f_code):
+        for sight in sights():
+            sight.variable(key)

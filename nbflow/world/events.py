@@ -9,14 +9,16 @@ the frame that caused it. Events come before the deed, so a file that is about t
 
 import os
 import re
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 from urllib.parse import unquote
 
 from nbflow.world import readers
 from nbflow.world.files import status
-from nbflow.world.paths import absolute, excluded, users
+from nbflow.world.paths import LOCKS, absolute, excluded, users
 from nbflow.world.threads import Sights, started
 
 __all__ = ["HANDLERS"]
@@ -44,7 +46,6 @@ _HARMLESS = (
     r"platform|ctypes\.util|uuid|sysconfig|_osx_support|webbrowser|threadpoolctl|matplotlib\.(font_manager|texmanager)"
     r"|(joblib\.externals\.)?loky\.|multiprocessing\."
 )
-_LOCKS = (".lock", ".lck", ".pid")
 _WRITABLE = os.O_WRONLY | os.O_RDWR
 _TMPFILE = getattr(os, "O_TMPFILE", 0)
 
@@ -66,6 +67,10 @@ def _asker(frame: FrameType | None) -> str:
 
 def _for_code(frame: FrameType) -> bool:
     asker = _asker(frame)
+    if frame.f_code.co_name == "get_data" and frame.f_back is not None:  # a loader's: code, or what lies beside it
+        frame = frame.f_back
+        if (asker := _asker(frame)) == "pkgutil":
+            return False
     while asker.partition(".")[0] in {"pathlib", "tokenize"} and frame.f_back is not None:
         frame = frame.f_back
         asker = _asker(frame)
@@ -81,7 +86,7 @@ def _opened(sights: Sights, args: Args, frame: FrameType) -> None:
     if mode is None and _asker(frame) in {"shutil", "os"}:  # relative to a folder's descriptor
         return
     path, written = _path(name)
-    if not path or path.endswith(_LOCKS):
+    if not path or path.endswith(LOCKS):
         return
     if not flags & _WRITABLE:
         for sight in sights:
@@ -235,13 +240,30 @@ def _connected_sqlite(sights: Sights, args: Args, _: FrameType) -> None:
                 sight.ignores(path + suffix)
 
 
-def _spawned(sights: Sights, _: Args, frame: FrameType) -> None:
+def _spawned(sights: Sights, args: Args, frame: FrameType) -> None:
+    """What a child reads is unseen, but for what its words name."""
     asker: FrameType | None = frame
     while asker is not None and _asker(asker) in {"subprocess", "os"}:
         asker = asker.f_back
     if not re.match(_HARMLESS, _asker(asker)):
+        words = [*_words(args)]
         for sight in sights:
             sight.touch("child process")
+            sight.mention(words)
+
+
+def _words(args: Args) -> Iterable[str]:
+    """The words of a command: a shell's are told apart as it would; the program itself is no input."""
+    if not args:  # `os.fork`
+        return
+    if isinstance(args[0], int):  # `os.spawn`: how
+        args = args[1:]
+    folder = args[2] if len(args) == 4 else None  # `subprocess.Popen`: where
+    command = args[1] if len(args) > 1 else [None, *shlex.split(os.fsdecode(args[0]))]
+    for each in map(os.fsdecode, [command] if isinstance(command, (str, bytes, os.PathLike)) else [*command][1:]):
+        with suppress(ValueError):  # a quote that is not closed
+            for word in (each, *shlex.split(each)) if " " in each else (each,):
+                yield os.path.join(os.fsdecode(folder or ""), word)
 
 
 def _connected(sights: Sights, args: Args, _: FrameType) -> None:
@@ -268,6 +290,7 @@ HANDLERS: dict[str, Callable[[Sights, Args, FrameType], None]] = {
     "open": _opened,
     "os.chdir": _moving,
     "os.exec": _spawned,
+    "os.fork": _spawned,
     "os.forkpty": _spawned,
     "os.link": _linked,
     "os.listdir": _listed,
@@ -287,6 +310,8 @@ HANDLERS: dict[str, Callable[[Sights, Args, FrameType], None]] = {
     "pathlib.Path.rglob": _path_rglobbed,
     "socket.connect": _connected,
     "socket.getaddrinfo": _resolved,
+    "socket.gethostbyaddr": _resolved,
+    "socket.gethostbyname": _resolved,
     "socket.sendmsg": _connected,
     "socket.sendto": _connected,
     "sqlite3.connect": _connected_sqlite,

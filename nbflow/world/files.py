@@ -16,7 +16,7 @@ import xxhash
 from nbflow.trace import Fact
 from nbflow.world.current import unseen
 
-__all__ = ["DIRECTORY", "MARGIN", "UNSTABLE", "broken", "content", "fact", "stamp", "status"]
+__all__ = ["DIRECTORY", "MARGIN", "UNSTABLE", "broken", "content", "fact", "look", "stamp", "status"]
 
 MARGIN = 2_000_000_000
 """Nanoseconds that a change must be in the past for times to tell it from the next: FAT counts in 2 s.
@@ -28,9 +28,13 @@ read again, as after `touch` or a copy. Git calls such entries racily clean: htt
 DIRECTORY = "directory"
 """The digest of a folder that a run made: all that counts is that it is there."""
 
+PRESENT = "file"
+"""The digest of a file that a run only asked after: all that counts is that it is there."""
+
 UNSTABLE = "unstable"
 """The digest of a file that somebody else changed while the run read it: no file ever has it."""
 
+_LOOK = "status "
 _CHUNK = 1 << 20
 _KEPT = 100_000
 _read: dict[str, tuple[tuple[int, ...], str]] = {}  # what was read in this process, by the same rule
@@ -103,6 +107,18 @@ def fact(path: str, subject: str, now: int | None = None) -> Fact | None:
     return Fact("file", subject, digest, hint)
 
 
+def look(path: str, subject: str, *, whole: bool) -> Fact:
+    """What can be told of a path without opening it: whether it is there; if whole, also its size and time."""
+    seen = status(path)
+    return Fact("file", subject, "" if seen is None else _looks(seen, whole=whole))
+
+
+def _looks(seen: os.stat_result, *, whole: bool) -> str:
+    if whole:
+        return f"{_LOOK}{seen.st_size} {seen.st_mtime_ns}"
+    return DIRECTORY if S_ISDIR(seen.st_mode) else PRESENT
+
+
 def broken(known: Fact) -> str | None:  # noqa: PLR0911 - each answer where it is found
     """Why a fact about a file no longer holds, None if it does. About 3 µs while its times stand still."""
     _, path, digest, hint = known
@@ -124,8 +140,8 @@ def broken(known: Fact) -> str | None:  # noqa: PLR0911 - each answer where it i
             return f"{path} changed"
     if not digest:
         return f"{path} is there now"
-    if digest == DIRECTORY:
-        return None if S_ISDIR(now.st_mode) else f"{path} changed"
+    if digest in (DIRECTORY, PRESENT) or digest.startswith(_LOOK):
+        return None if digest == _looks(now, whole=digest.startswith(_LOOK)) else f"{path} changed"
     if not S_ISREG(now.st_mode):
         return f"{path} changed"
     try:

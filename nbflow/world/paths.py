@@ -12,14 +12,14 @@ work below it (`/usr/src/app`), so only its own folders count as the installatio
 import os
 import site
 import sys
-import sysconfig
 import tempfile
 from functools import cache
 from types import CodeType
 
-__all__ = ["absolute", "exclude", "excluded", "hidden", "prepare", "subject_of", "users"]
+__all__ = ["LOCKS", "absolute", "exclude", "excluded", "hidden", "prepare", "subject_of", "users"]
 
 _SYSTEM = (
+    "/bin/",
     "/proc/",
     "/sys/",
     "/dev/",
@@ -27,6 +27,7 @@ _SYSTEM = (
     "/run/",
     "/lib/",
     "/lib64/",
+    "/usr/bin/",
     "/usr/lib/",
     "/usr/lib64/",
     "/usr/share/fonts/",
@@ -43,6 +44,9 @@ _JUPYTER = (
     "MPLCONFIGDIR",
     "XDG_CACHE_HOME",
 )
+LOCKS = (".lock", ".lck", ".pid")
+"""How files that only say who is at work are called; they never count."""
+
 _PARTS = ("__pycache__", ".dist-info/", ".egg-info/")
 _OURSELVES = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -120,7 +124,8 @@ def _users(filename: str) -> bool:
 
 @cache
 def _installation() -> tuple[str, ...]:
-    known = {value for name, value in sysconfig.get_paths().items() if name not in {"data", "include"}}
+    # What `sysconfig` says in 5 ms, because it loads how Python was built.
+    known = {os.path.dirname(os.__file__)}
     known.update(getattr(site, "getsitepackages", list)())
     known.add(getattr(site, "getusersitepackages", str)())
     for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:

@@ -16,13 +16,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from nbflow.world.current import current, running, unseen
+from nbflow.world.current import running, unseen
 from nbflow.world.paths import absolute, excluded
+from nbflow.world.quiet import quiet
+from nbflow.world.threads import sights
 
 __all__ = ["arm", "declare", "expect"]
 
@@ -30,7 +31,8 @@ Act = Callable[[tuple[Any, ...], dict[str, Any]], None]
 
 _NAMES = (
     "source", "file", "where", "path", "paths", "sources", "path_or_paths", "dest", "base_dir", "root_path",
-    "target", "filename", "path_or_buf", "f", "name", "database", "query", "input_file", "output_file",
+    "target", "filename", "path_or_buf", "f", "name", "database", "query", "input_file", "output_file", "sql_query",
+    "con", "parameters", "params",
 )  # fmt: skip
 # Patterns are compiled when first needed: a regular expression costs 0.3 ms at import.
 _QUOTED = r"'([^'\n]+)'|\"([^\"\n]+)\""
@@ -55,9 +57,8 @@ def _paths(value: object) -> Iterable[str]:
 
 
 def _tell(method: str, *args: Any, **kwargs: Any) -> None:
-    sight = current.get()
-    for each in sight.chain if sight is not None else ():
-        getattr(each, method)(*args, **kwargs)
+    for sight in sights():
+        getattr(sight, method)(*args, **kwargs)
 
 
 def declare(paths: Iterable[object]) -> None:
@@ -116,6 +117,25 @@ def _touches(kind: str) -> Act:
     return lambda *_: _tell("touch", kind)
 
 
+def _asks(at: int) -> Act:
+    """SQL by a connection. Of sqlite's own it is known where they lead, from when they were made."""
+
+    def act(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        connection = _argument(at, args, kwargs)
+        url = getattr(getattr(connection, "engine", None), "url", None)
+        own = type(connection).__module__ == "sqlite3" or re.fullmatch(r"sqlite[^/]*://(/:memory:)?", str(url))
+        if not own:
+            _tell("touch", "database")
+
+    return act
+
+
+def _works(args: tuple[Any, ...], _: dict[str, Any]) -> None:
+    """Work for other processes, `self` first: what they read is unseen."""
+    if type(args[0]).__name__ != "ThreadPool":
+        _tell("touch", "child process")
+
+
 def _connects(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """`duckdb.connect`: one in memory is no database that outlives the run."""
     for path in _paths(_argument(0, args, kwargs)):
@@ -130,6 +150,9 @@ def _sql(at: int) -> Act:
         if not isinstance(query, str):
             return
         named = [single or double for single, double in re.findall(_QUOTED, query)]
+        given = _argument(at + 1, args, kwargs)  # `select * from read_csv(?)`
+        given = given.values() if isinstance(given, dict) else given if isinstance(given, (list, tuple)) else ()
+        named += [name for name in given if isinstance(name, str)]
         if re.search(_ATTACHES, query):
             _tell("touch", "database")
         elif re.search(_COPIES, query):
@@ -156,9 +179,9 @@ def _opens_h5(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 _ENTRIES: dict[str, Sequence[tuple[str, str, Act]]] = {
     "pandas": (
         ("", r"read_(parquet|feather|orc|hdf)", _reads(0)),
-        ("", r"read_sql.*", _touches("database")),
+        ("", r"read_sql.*", _asks(1)),
         ("DataFrame", r"to_(parquet|feather|orc|hdf)", _writes(1)),
-        ("DataFrame", r"to_sql", _touches("database")),
+        ("DataFrame", r"to_sql", _asks(2)),
     ),
     "polars": (
         ("", r"read_database.*", _touches("database")),
@@ -166,11 +189,14 @@ _ENTRIES: dict[str, Sequence[tuple[str, str, Act]]] = {
         ("DataFrame", r"write_database", _touches("database")),
         ("DataFrame", r"write_(?!clipboard|database).*", _writes(1)),
         ("LazyFrame", r"sink_.*", _writes(1)),
+        ("", r"sql", _sql(0)),
+        ("SQLContext", r"execute", _sql(1)),
     ),
     "pyarrow": (("", r"memory_map|input_stream", _reads(0)), ("", r"output_stream|create_memory_map", _writes(0))),
     "pyarrow.csv": (("", r"read_csv|open_csv", _reads(0)), ("", r"write_csv", _writes(1))),
     "pyarrow.dataset": (("", r"dataset|parquet_dataset", _reads(0)), ("", r"write_dataset", _writes(1))),
     "pyarrow.feather": (("", r"read_table|read_feather", _reads(0)), ("", r"write_feather", _writes(1))),
+    "pyarrow.ipc": (("", r"open_(file|stream)", _reads(0)), ("", r"new_(file|stream)", _writes(0))),
     "pyarrow.json": (("", r"read_json|open_json", _reads(0)),),
     "pyarrow.orc": (
         ("", r"read_table", _reads(0)),
@@ -188,6 +214,7 @@ _ENTRIES: dict[str, Sequence[tuple[str, str, Act]]] = {
         ("", r"connect", _connects),
         ("", r"read_.*|from_(parquet|csv_auto)", _reads(0)),
         ("", r"sql|query|execute|from_query", _sql(0)),
+        ("", r"query_df", _sql(2)),
         ("DuckDBPyConnection", r"sql|query|execute|from_query", _sql(1)),
         ("DuckDBPyConnection", r"read_.*|from_(parquet|csv_auto)", _reads(1)),
         ("DuckDBPyRelation", r"write_.*|to_(csv|parquet)", _writes(1)),
@@ -199,6 +226,8 @@ _ENTRIES: dict[str, Sequence[tuple[str, str, Act]]] = {
     "torch": (("", r"save", _writes(1)),),
     "cv2": (("", r"imread", _reads(0)), ("", r"imwrite", _writes(0))),
     "pyogrio": (("", r"read_.*", _reads(0)), ("", r"write_dataframe", _writes(1))),
+    "lxml.etree": (("", r"parse|iterparse", _reads(0)),),
+    "safetensors": (("", r"safe_open", _reads(0)),),
     "safetensors.numpy": (("", r"load_file", _reads(0)), ("", r"save_file", _writes(1))),
     "safetensors.torch": (("", r"load_file", _reads(0)), ("", r"save_file", _writes(1))),
     **{
@@ -206,7 +235,11 @@ _ENTRIES: dict[str, Sequence[tuple[str, str, Act]]] = {
         for name in ("MySQLdb", "cx_Oracle", "mysql.connector", "oracledb", "psycopg", "psycopg2", "pyodbc")
     },
     # Connections that were made before are used without connecting.
-    "sqlalchemy.engine": (("Connection", r"execute|exec_driver_sql|scalars?", _touches("database")),),
+    "sqlalchemy.engine": (("Connection", r"execute|exec_driver_sql|scalars?", _asks(0)),),
+    "concurrent.futures.process": (("ProcessPoolExecutor", r"submit", _works),),
+    "joblib.externals.loky.process_executor": (("ProcessPoolExecutor", r"submit", _works),),
+    "multiprocessing.pool": (("Pool", r"apply_async|_map_async|imap(_unordered)?", _works),),
+    "multiprocessing.process": (("BaseProcess", r"start", _works),),
     "httpx": (("Client", r"send", _touches("network")), ("AsyncClient", r"send", _touches("network"))),
     "aiohttp": (("ClientSession", r"_request", _touches("network")),),
 }
@@ -277,7 +310,8 @@ def _wrap(module: ModuleType) -> None:
         owner = getattr(module, inside, None) if inside else module
         for name in [name for name in dir(owner) if re.fullmatch(pattern, name)]:
             function = getattr(owner, name, None)
-            if callable(function) and not isinstance(function, type):
+            # A class that is used as a function is named in full.
+            if callable(function) and (name == pattern or not isinstance(function, type)):
                 _replace(owner, name, function, _wrapper(function, act))
 
 
@@ -295,7 +329,7 @@ def _wrapper(function: Any, act: Act) -> Any:
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         if running:
-            with suppress(Exception):  # the library says itself what is wrong with its arguments
+            with quiet():  # the library says itself what is wrong with its arguments
                 act(args, kwargs)
         return function(*args, **kwargs)
 

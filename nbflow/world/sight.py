@@ -6,19 +6,22 @@ never holds.
 """
 
 # Strings, as the hook gets them: a `Path` costs more than what is asked of the system.
-# ruff: noqa: PTH109
+# ruff: noqa: PTH109, PTH111, PTH117
 
 import os
 from collections.abc import Iterable
 from stat import S_ISDIR, S_ISREG
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from nbflow.trace import Fact
-from nbflow.world import environ, files, listings, readers, rng, versions
+from nbflow.world import environ, files, listings, probes, readers, rng, versions
 from nbflow.world.current import Witness, current, running
 from nbflow.world.paths import absolute, excluded, subject_of
 
 __all__ = ["Sight"]
+
+_LONG = 1024
+_MANY = 1000
 
 
 class _Read(NamedTuple):
@@ -41,6 +44,7 @@ class _Notes:
         self.imports: dict[str, None] = {}
         self.listings: dict[str, Fact] = {}
         self.mentions: dict[str, _Read] = {}
+        self.probes: dict[tuple[str, bool], Fact] = {}
         self.reads: dict[str, _Read] = {}
         self.scratch: set[str] = set()
         self.set_here: set[str] = set()
@@ -78,6 +82,7 @@ class Sight:
         running[id(self)] = self
         current.set(self)
         environ.arm()
+        probes.arm()
         readers.arm()
         self._before = rng.before()
         return self
@@ -87,6 +92,7 @@ class Sight:
         current.set(self._outer)
         if not running:
             environ.disarm()
+            probes.disarm()
         self._random = rng.changed(self._before)
 
     @property
@@ -121,19 +127,34 @@ class Sight:
         return (*(Fact("touched", kind, "") for kind in sorted(self.touched)), *self.facts())
 
     def mention(self, candidates: Iterable[object]) -> None:
-        """Count values that name files, such as string constants and inputs, before the run begins.
+        """Count values that name files, such as string constants and inputs, before they are used.
 
-        Those that name no file, or that the run is seen to open by itself, change nothing.
+        Those that name no file, or that the run is seen to open by itself, change nothing. Containers are looked
+        into, but not where they hold so much that it could hardly all be names of files.
         """
-        for value in candidates:
-            if not isinstance(value, (str, os.PathLike)):
-                continue
-            written = os.fspath(value)
-            if isinstance(written, str) and 0 < len(written) < 1024 and (os.sep in written or "." in written):
-                notes = self.noted()
-                path = absolute(written, notes.base)
-                if "\n" not in written and "\0" not in written and not excluded(path):
-                    notes.mentions[path] = _Read(subject_of(path, written, notes.base), files.status(path))
+        todo, left = [*candidates], _MANY  # containers hold each other, and themselves: so many members in all
+        while todo:
+            value = todo.pop()
+            if isinstance(value, dict):
+                value = (*value.values(),)
+            if isinstance(value, (list, tuple, set, frozenset)):
+                if len(value) <= left:
+                    left -= len(value) or 1
+                    todo += value
+            elif isinstance(value, (str, bytes, os.PathLike)):
+                self._mention(value)
+
+    def _mention(self, value: "str | bytes | os.PathLike[Any]") -> None:
+        named = os.fspath(value)
+        if not 0 < len(named) < _LONG:
+            return
+        written = os.fsdecode(named)
+        if (os.sep in written or "." in written) and "\n" not in written and "\0" not in written:
+            notes = self.noted()
+            written = os.path.expanduser(written)
+            path = absolute(written, _here())
+            if path not in notes.mentions and not excluded(path):
+                notes.mentions[path] = _Read(subject_of(path, written, notes.base), files.status(path))
 
     # For the hook
 
@@ -150,9 +171,15 @@ class Sight:
     def adopt(self, facts: Iterable[Fact]) -> None:
         """Take on what a step inside this one depended on when it ran, and what it touched."""
         notes = self.noted()
+        here = _here()
         for fact in facts:
             if fact.kind == "touched":
                 notes.touched.add(fact.subject)
+            elif fact.kind in {"file", "listing"} and here != notes.base and not os.path.isabs(fact.subject):
+                # Named from the folder that this run has changed to.
+                subject = subject_of(absolute(fact.subject, here), fact.subject, notes.base)
+                slash = os.sep if fact.subject.endswith(os.sep) else ""
+                notes.adopted.append(fact._replace(subject=subject + slash))
             else:
                 notes.adopted.append(fact)
 
@@ -179,6 +206,20 @@ class Sight:
         notes = self.noted()
         if path not in notes.reads and path not in notes.writes and not notes.scratched(path):
             notes.reads[path] = _Read(subject_of(path, written, notes.base), files.status(path))
+
+    def probes(self, path: str, written: str, *, whole: bool) -> None:
+        """The user's code asks whether a path is there, or if whole, for its size or time.
+
+        One that is not there yet may come about unseen: it is looked for again in the end.
+        """
+        notes = self.noted()
+        if (path, whole) in notes.probes or path in notes.writes or notes.scratched(path):
+            return
+        subject = subject_of(path, written, notes.base)
+        found = files.look(path, subject, whole=whole)
+        notes.probes[path, whole] = found
+        if not found.digest:
+            notes.mentions.setdefault(path, _Read(subject, None))
 
     def writes(self, path: str, written: str) -> None:
         """A file is about to be written whole, or a folder made: on a hit it has to be as it was left.
@@ -261,6 +302,7 @@ def _facts(notes: _Notes, drawn: tuple[Fact, ...]) -> Iterable[Fact]:
         fact = fact or read.settled or _settled(path, read)
         if fact is not None:
             found.append(fact)
+    found += _answers(notes)
     for path, mention in tuple(notes.mentions.items()):
         known = path in notes.reads or path in notes.writes or path in notes.updated or notes.scratched(path)
         seen = files.status(path)
@@ -280,6 +322,15 @@ def _facts(notes: _Notes, drawn: tuple[Fact, ...]) -> Iterable[Fact]:
     return {fact[:3]: fact for fact in reversed(found)}.values().__reversed__()
 
 
+def _answers(notes: _Notes) -> list[Fact]:
+    """What the run was told of paths that it asked after; what it changed itself says nothing of how it was."""
+    return [
+        fact
+        for (path, whole), fact in tuple(notes.probes.items())
+        if not (path in notes.writes or path in notes.updated) and fact == files.look(path, fact.subject, whole=whole)
+    ]
+
+
 def _settled(path: str, read: _Read) -> Fact | None:
     """A file as the run read it; one that changed since is known by nothing that could be told."""
     now = files.status(path)
@@ -287,8 +338,7 @@ def _settled(path: str, read: _Read) -> Fact | None:
         return Fact("file", read.subject, "")
     if now is None or files.stamp(now) != files.stamp(read.seen):
         return Fact("file", read.subject, files.UNSTABLE)
-    found = files.fact(path, read.subject)
-    return None if found is not None and found.digest == files.DIRECTORY else found
+    return files.fact(path, read.subject)
 
 
 def _here() -> str:

@@ -11,11 +11,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from nbflow.world.current import current, running
-from nbflow.world.sight import Sight
 
 __all__ = ["Sights", "claim_threads", "sights", "started"]
 
-Sights = tuple[Sight, ...]
+Sights = tuple[Any, ...]
+"""Sights, innermost first. What sights themselves are made of asks here too, so they are not named."""
 
 _KERNEL = r"IOPub|Heartbeat|Control|IPythonHistory|HistorySaving|Shell channel|subshell|IO loop|Profile$|nbflow|pydevd"
 _KEEPERS = frozenset(

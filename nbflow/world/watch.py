@@ -15,6 +15,7 @@ from nbflow.trace import Fact
 from nbflow.world.current import NOBODY, current, running
 from nbflow.world.events import HANDLERS
 from nbflow.world.paths import prepare
+from nbflow.world.quiet import foreign
 from nbflow.world.sight import Sight
 from nbflow.world.threads import claim_threads, sights
 
@@ -70,16 +71,5 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
                     finally:
                         current.set(mark)
             except Exception as error:
-                if _foreign(error):
+                if foreign(error):
                     raise
-
-
-def _foreign(error: Exception) -> bool:
-    """Whether an error came from a signal handler that ran while the hook did."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return False
-    name = trace.tb_frame.f_globals.get("__name__", "")
-    return not name.startswith("nbflow.world") and name.partition(".")[0] not in sys.stdlib_module_names

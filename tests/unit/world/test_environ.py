@@ -134,3 +134,13 @@ def test_two_threads():
     ended.set()
     thread.join()
     assert set(found) == {"API_REGION"}
+
+
+def test_read_in_a_pool(monkeypatch):
+    """What a worker of the step reads would be no fact."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    monkeypatch.setenv("NBFLOW_TEST_X", "1")
+    with watch() as sight, ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: os.environ["NBFLOW_TEST_X"]).result()
+    assert [fact.subject for fact in sight.facts()] == ["NBFLOW_TEST_X"]

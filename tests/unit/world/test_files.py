@@ -451,3 +451,137 @@ def test_broken_never_raises(subject):
     for kind in ("file", "listing", "environment", "random", "distribution", "who knows"):
         for hint in (None, [], [1, 2, 3, 4, 5], "x", {"a": 1}):
             assert isinstance(broken(Fact(kind, subject, "d", hint)), str)
+
+
+def answers(path):
+    return {
+        "exists": lambda: os.path.exists(path),
+        "isfile": lambda: os.path.isfile(path),
+        "isdir": lambda: os.path.isdir(path),
+        "Path.exists": lambda: Path(path).exists(),
+        "Path.is_dir": lambda: Path(path).is_dir(),
+        "Path.stat": lambda: Path(path).stat() if Path(path).exists() else None,
+        "getmtime": lambda: os.path.exists(path) and os.path.getmtime(path),
+    }
+
+
+ASKED = sorted(answers(""))
+
+
+@pytest.mark.parametrize("question", ASKED)
+@pytest.mark.parametrize("there", [False, True])
+def test_asked_after(question, there):
+    """`if os.path.exists("fix.csv")` without opening would be answered as of the first run for ever."""
+    ask = answers("fix" + chr(46) + "csv")[question]
+    if there:
+        Path("fix.csv").write_text("1")
+    facts, touched = seen(ask)
+    assert facts
+    assert holds(facts) == []
+    assert touched == frozenset()
+    if there:
+        Path("fix.csv").unlink()
+    else:
+        Path("fix.csv").write_text("1")
+    assert holds(facts) == [f"fix.csv is {'gone' if there else 'there now'}"]
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_content_of_what_was_only_asked_after(question):
+    """Each change of a file that a step only looks for would run it again; one of its time, if that was asked for."""
+    Path("fix.csv").write_text("1")
+    facts, _ = seen(answers("fix.csv")[question])
+    Path("fix.csv").write_text("22")
+    assert holds(facts) == (["fix.csv changed"] if question in {"Path.stat", "getmtime"} else [])
+
+
+@pytest.mark.parametrize("make", [lambda: os.mkdir("out"), lambda: Path("out").write_text("1")])
+def test_asked_after_and_then_made(make):
+    """`if not exists("out"): make it` would never hit: what was not there is there now."""
+
+    def run():
+        assert not os.path.exists("out")
+        make()
+        assert os.path.exists("out")
+
+    facts, touched = seen(run)
+    assert holds(facts) == []
+    assert touched == {"files"}
+
+
+def test_asked_by_a_library():
+    """What libraries look for on their way would be facts: settings, caches, other places of a module."""
+    code = compile("import os.path; os.path.exists('settings.ini')", shutil.__file__, "exec")
+    assert seen(exec, code, {"__name__": "shutil"}) == ({}, frozenset())
+
+
+def test_asking_leaves_nothing_behind():
+    """A stand-in for `os` would stay in the standard library, or a frame of ours in a traceback."""
+    import genericpath
+    import traceback
+
+    def run():
+        with pytest.raises(FileNotFoundError) as caught:
+            os.path.getsize("nothing")
+        assert "nbflow" not in "".join(traceback.format_tb(caught.value.__traceback__)[1:])
+        assert os.path.getsize(os.curdir) == os.stat(os.curdir).st_size
+
+    seen(run)
+    assert genericpath.os is os
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        b"data.bin",
+        ["data.bin"],
+        {"x": [Path("data.bin")]},
+        (Path("data.bin"), 1),
+        "~/data.bin",
+    ],
+)
+def test_mention_in_other_words(named, folder, monkeypatch):
+    """A list of files that a C library opens would not be seen."""
+    monkeypatch.setenv("HOME", str(folder))
+    Path("data.bin").write_text("1")
+    with watch() as sight:
+        sight.mention([named])
+    assert [Path(fact.subject).name for fact in sight.facts()] == ["data.bin"]
+
+
+def test_mention_of_a_table_is_cheap():
+    """A column of a million strings would be looked for on disk, one by one; a circle for ever."""
+    Path("data.bin").write_text("1")
+    with watch() as sight:
+        sight.mention([["data.bin"] * 1001])
+        circle = []
+        circle.append(circle)
+        sight.mention([circle])
+    assert sight.facts() == ()
+
+
+def test_data_beside_a_module(folder, monkeypatch):
+    """`pkgutil.get_data` would pass for the import of code."""
+    import pkgutil
+
+    (folder / "pack_for_worlds").mkdir()
+    (folder / "pack_for_worlds" / "__init__.py").write_text("")
+    (folder / "pack_for_worlds" / "table.csv").write_text("1")
+    monkeypatch.syspath_prepend(folder)
+    facts, _ = seen(pkgutil.get_data, "pack_for_worlds", "table.csv")
+    assert [Path(subject).name for _, subject in facts] == ["table.csv"]
+
+
+def test_folder_opened_as_a_file():
+    """A path that was a folder and is a file now would be taken for the same."""
+    os.mkdir("data")
+
+    def run():
+        with pytest.raises(IsADirectoryError):
+            open("data")
+
+    fact = only(run)
+    assert broken(fact) is None
+    os.rmdir("data")
+    Path("data").write_text("1")
+    assert broken(fact) == "data changed"

@@ -159,3 +159,77 @@ def test_failing_import(tmp_path):
         assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith("nbflow")]
         """,
     )
+
+
+@pytest.mark.parametrize(
+    ("needs", "make", "read"),
+    [
+        ("polars", "pl.DataFrame({'x': [1]}).write_parquet(name)", "pl.sql(f\"select * from read_parquet('{name}')\")"),
+        ("polars", "pl.DataFrame({'x': [1]}).write_csv(name)", "pool.submit(pl.read_csv, name).result()"),
+        ("pyarrow", "f.write_feather(pa.table({'x': [1]}), name)", "pa.ipc.open_file(name).read_all()"),
+        ("duckdb", "open(name, 'w').write('x')", "duckdb.execute('select * from read_csv(?)', [name]).fetchall()"),
+        ("safetensors", "st.save_file({'x': np.arange(3)}, name)", "safetensors.safe_open(name, 'np').keys()"),
+        ("lxml", "open(name, 'w').write('<a/>')", "etree.parse(name)"),
+    ],
+)
+def test_name_made_at_run_time(tmp_path, needs, make, read):
+    """A file whose name is put together in the step and that C code opens would be read unseen."""
+    pytest.importorskip(needs)
+    imports = {
+        "polars": "import polars as pl",
+        "pyarrow": "import pyarrow as pa, pyarrow.feather as f",
+        "safetensors": "import safetensors, safetensors.numpy as st, numpy as np",
+        "lxml": "from lxml import etree",
+    }
+    run(
+        tmp_path,
+        f"""
+        {imports.get(needs, "import " + needs)}
+        from concurrent.futures import ThreadPoolExecutor
+        name = "a" + chr(46) + "data"
+        {make}
+        with watch() as sight, ThreadPoolExecutor(1) as pool:
+            {read}
+        assert [fact.subject for fact in sight.facts()] == ["a.data"], sight.facts()
+        assert sight.touched == frozenset()
+        """,
+    )
+
+
+def test_sql_in_memory(tmp_path):
+    """Tables of a database in memory, which dies with the run, would make pure work uncached."""
+    pytest.importorskip("pandas")
+    run(
+        tmp_path,
+        """
+        import pandas as pd, sqlite3
+        with watch() as sight:
+            connection = sqlite3.connect(":memory:")
+            pd.DataFrame({"a": [1]}).to_sql("t", connection)
+            pd.read_sql("select * from t", connection)
+        assert sight.touched == frozenset(), sight.touched
+        with watch() as sight:
+            connection = sqlite3.connect("my.db")
+            pd.DataFrame({"a": [1]}).to_sql("t", connection)
+        assert sight.touched == {"database"}, sight.touched
+        """,
+    )
+
+
+def test_first_task_of_a_process_is_kept(tmp_path):
+    """Putting the wrappers in place would look as if the step itself had bound `pl.read_csv` anew."""
+    pytest.importorskip("polars")
+    (tmp_path / "steps.py").write_text(
+        "import polars as pl\nfrom nbflow import task\n@task\ndef rows(name): return len(pl.read_csv(name))\n"
+    )
+    run(
+        tmp_path,
+        """
+        import nbflow
+        nbflow.configure(store="store")
+        pathlib.Path("a.csv").write_text("x\\n1\\n")
+        from steps import rows
+        assert rows("a.csv") == 1
+        assert rows.is_cached("a.csv")
+        """,
+    )

@@ -102,6 +102,25 @@ def test_adopt_of_what_this_run_made():
     assert [broken(fact) for fact in outer.facts()] == [None]
 
 
+def test_adopt_from_another_folder():
+    """A step that changes the folder around one that hit would look for its files in the wrong place."""
+    os.makedirs("below/deep")
+    Path("below/d").write_text("1")
+    with watch() as first:
+        os.chdir("below")
+        with watch() as inner:
+            read("d")
+            os.listdir("deep")
+        os.chdir("..")
+    with watch() as outer:
+        os.chdir("below")
+        adopt(inner.facts())
+        os.chdir("..")
+    assert subjects(inner) == {"d", "deep/"}
+    assert subjects(first) == subjects(outer) == {"below/d", "below/deep/"}
+    assert [broken(fact) for fact in outer.facts()] == [None, None]
+
+
 def test_coroutines_are_told_apart():
     """Steps that wait for one another in one loop would share their facts."""
 
@@ -232,6 +251,7 @@ def test_network():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
         assert touched(plain.sendto, b"x", ("127.0.0.1", 9)) == {"network"}
     assert touched(socket.getaddrinfo, "127.0.0.1", 80) == {"network"}
+    assert touched(socket.gethostbyname, "127.0.0.1") == {"network"}
 
 
 def test_kept_alive_connection():
@@ -316,6 +336,53 @@ def test_database():
 def test_child_process(run):
     """Files that a child reads are unseen, and nobody would know."""
     assert touched(run) == {"child process"}
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: subprocess.run(["cat", "below/x.txt"], check=True, capture_output=True),
+        lambda: subprocess.run(["cat", "x.txt"], check=True, capture_output=True, cwd="below"),
+        lambda: subprocess.run("cat 'below/x.txt' | wc", check=True, capture_output=True, shell=True),
+        lambda: os.system("cat below/x.txt > out.txt"),
+        lambda: os.waitpid(os.posix_spawn("/bin/cat", ["cat", "below/x.txt"], os.environ), 0),
+    ],
+)
+def test_words_of_a_child_process(run):
+    """`subprocess.run(["sort", path])` with a kept result would be served after the file changed."""
+    os.mkdir("below")
+    Path("below/x.txt").write_text("1")
+    with watch() as sight:
+        run()
+    assert "child process" in sight.touched
+    found = {fact.subject: fact for fact in sight.facts()}
+    assert "below/x.txt" in found
+    assert set(found) <= {"below/x.txt", "out.txt"}
+    Path("below/x.txt").write_text("2")
+    assert broken(found["below/x.txt"]) == "below/x.txt changed"
+
+
+@pytest.mark.parametrize("kind", ["fork", "pool", "executor"])
+def test_process_pool(kind):
+    """What a pool of processes reads is unseen, and nobody would know; a pool of threads is none."""
+    code = {
+        "fork": "pid = os.fork()\n    pid or os._exit(0)\n    os.waitpid(pid, 0)",
+        "pool": "with multiprocessing.Pool(1) as pool: pool.map(abs, [1])",
+        "executor": "with ProcessPoolExecutor(1) as pool: pool.submit(abs, 1).result()",
+    }[kind]
+    source = f"""
+import multiprocessing, os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.pool import ThreadPool
+from nbflow.world import watch
+with watch() as sight:
+    with ThreadPool(1) as pool: pool.map(abs, [1])
+assert sight.touched == frozenset(), sight.touched
+with watch() as sight:
+    {code}
+assert sight.touched == {{"child process"}}, sight.touched
+"""
+    subprocess.run([sys.executable, "-c", source], check=True, timeout=60)
 
 
 def test_harmless_child():
