@@ -45,7 +45,9 @@ def start(token: int) -> "Step":
 def plain(token: int) -> None:
     """The cell has as many nested blocks as Python allows: it runs, and nothing else."""
     cell = cell_of(token)
-    Status(get_ipython(), cell.label).tell("·", "not cached, not retried: its blocks are nested too deeply")
+    Status(get_ipython(), cell.label).tell(
+        "·", "not cached, not retried: its blocks are nested too deeply; put the inner ones into a function"
+    )
 
 
 class Step:
@@ -190,6 +192,7 @@ class Step:
             self._restore(decision.recording)
             return
         self.work = Work(decision.number, _nothing, decision.slot, session.clock, session.bus)
+        self.work.files = decision.inputs.files
         self.hands = {**self.work.hands(Call, Claim, Sleep), Tell: self.report.tell}
         self._advance()
 
@@ -214,7 +217,7 @@ class Step:
         decision = self.decision
         if self.stage is None:
             keep = decision.policy.attempts > 1 or decision.options.rollback
-            self.stage = Stage(self.cell, self.namespace, decision.inputs, decision.digests, keep=keep)
+            self.stage = Stage(self.cell, self.namespace, decision.inputs, keep=keep)
         else:
             self.shell.display_pub.clear_output(wait=True)
         self.report.begins(call.attempt)

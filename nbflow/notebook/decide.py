@@ -12,7 +12,7 @@ from nbflow.explanation import cause, explained
 from nbflow.logs import current_step
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.header import parse
-from nbflow.notebook.inputs import cautious, inputs_of, key_of, strings_of, traits_of, users_names
+from nbflow.notebook.inputs import Inputs, users_names
 from nbflow.notebook.restore import CellPickle, Recording
 from nbflow.notebook.slot import CellSlot
 from nbflow.notebook.stage import shared_digest
@@ -54,10 +54,10 @@ class Decision:
     Attributes:
         options: What the header asks for.
         label: What the cell is called.
-        inputs: Names whose content is in the key.
-        digests: Of those that are bound.
+        inputs: What is in the key.
         slot: Its place in the store; None if the run is not kept.
         uncached: Why it is not kept, or `""`.
+        warnings: What to know of the code that runs.
         recording: What an earlier run left behind, on a hit.
         verdict: Hit or miss.
         why_missed: In words for people, `""` on a hit.
@@ -78,8 +78,7 @@ class Decision:
             keep="never" if task.persist_result is False else "always",
             give_up_on=(*policy.give_up_on, *_NEVER),
         )
-        self.inputs = inputs_of(cell.names, self.options, self.namespace)
-        self.digests: dict[str, bytes] = {}
+        self.inputs = Inputs(cell, self.options, self.namespace)
         self.before = users_names(self.namespace)
         self.pickles = CellPickle(cell, filename, self.namespace, self.before)
         self.number = next_step()
@@ -88,6 +87,7 @@ class Decision:
             _cells.remove(min(_cells))
         self.uncached = self._unkept()
         self.slot = None if self.uncached else self._slot()
+        self.warnings = self.inputs.edited() if self.slot is not None else []
         self.recording: Recording | None = None
         self.verdict: e.Hit | e.Missed | None = None
         self.why_missed = ""
@@ -108,7 +108,7 @@ class Decision:
         if self.policy.keep == "never":
             return "--no-cache"
         if not session.caching:
-            return "caching is switched off"
+            return "caching is switched off, by NBFLOW_CACHE or nbflow.configure(cache=False)"
         if self.cell.names.opaque and not self.options.inputs and self.options.key is None:
             return f"it uses {', '.join(sorted(self.cell.names.opaque))}; say what it reads by --in"
         if (asks := _ASKING & (self.cell.names.reads | self.cell.names.binds)) and self.options.key is None:
@@ -117,16 +117,16 @@ class Decision:
 
     def _slot(self) -> CellSlot | None:
         try:
-            key, self.digests = key_of(self.cell.text, self.inputs, self.options, self.namespace)
+            key = self.inputs.key()
         except UnkeyableError as error:
             if session.strict:
                 raise
-            self.uncached = str(error)
+            self.uncached = f"{error.what}; leave it out by --ignore, or say by --key what stands for all inputs"
             return None
         except UsageError:
             raise
         except Exception as error:  # noqa: BLE001 - code of the user's classes: the cell runs all the same
-            self.uncached = f"its inputs cannot be compared: {reason(error)}"
+            self.uncached = f"its inputs cannot be compared: {reason(error)}; leave out which by --ignore"
             return None
         store = session.store_or_none()
         if store is None:
@@ -143,8 +143,8 @@ class Decision:
     def _now(self, fact: Fact) -> str:
         """The digest of a name's content, or of what the inputs share, as it is now."""
         if fact.kind == "sharing":
-            return shared_digest(self.before, self.inputs)
-        digest = cautious(self.before[fact.subject]) if fact.subject in self.before else b""
+            return shared_digest(self.before, self.inputs.reached)
+        digest = self.inputs.now(fact.subject) if fact.subject in self.before else b""
         return digest.hex() if isinstance(digest, bytes) else "unknown"
 
     def look(self) -> Plan | None:
@@ -169,7 +169,7 @@ class Decision:
                 verdict = judge(self.number, Seen(why), clock.time(), self.policy)
         self.verdict = verdict
         if isinstance(verdict, e.Missed):
-            slot.traits = traits_of(self.cell.text, self.inputs, self.options, self.namespace)
+            slot.traits = self.inputs.traits()
             why, _ = cause(slot.store, self.label, verdict.why, slot.traits)
             self.why_missed = f"miss: {why}"
             verdict = verdict._replace(why=why, traits=slot.traits)
@@ -180,7 +180,7 @@ class Decision:
         if self.slot is None:
             status.tell("?", f"would run, and not be kept: {self.uncached}")
             return
-        self.slot.traits = traits_of(self.cell.text, self.inputs, self.options, self.namespace)
+        self.slot.traits = self.inputs.traits()
         found = explained(self.slot, self.policy)
         status.tell("?", f"would {'hit' if found.hit else 'miss'}: {found.why}", *map(str, found.differences[1:]))
 
@@ -209,7 +209,7 @@ class Decision:
 
     def mentions(self) -> list[object]:
         """Values that may name files."""
-        return strings_of(self.cell.body, self.inputs, self.namespace)
+        return self.inputs.strings() if self.slot is not None else []
 
 
 def _refuse(flag: str, name: str, what: str, known: Any) -> None:

@@ -4,14 +4,21 @@ Aliases of an object see a change only when the object itself is changed, never 
 new one. Nothing is imported: a library that is not loaded has no objects here.
 """
 
+import array
 import collections
+import copyreg
+import random
 import sys
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from operator import is_
 from typing import Any, NamedTuple
 
-__all__ = ["Form", "cast", "form", "members", "own", "put_class", "same"]
+from nbflow.keys.objects import instance
+from nbflow.keys.registry import find
+
+__all__ = ["Form", "cast", "form", "members", "memory", "own", "put_class", "same", "start"]
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, range, slice, type(...)})
 _CODE = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
@@ -38,6 +45,8 @@ def form(obj: object) -> Form | None:
         return _FORMS[type(obj)]
     if isinstance(obj, type):
         return Form(own, put_class, big=False) if obj.__module__ == "__main__" else None
+    if isinstance(obj, types.FunctionType):
+        return _ATTRIBUTES if obj.__module__ == "__main__" else None
     if isinstance(obj, _CONSTANT):
         return None
     for base, plain in _FORMS.items():
@@ -47,7 +56,9 @@ def form(obj: object) -> Form | None:
 
 
 def _of_library(obj: object) -> Form | None:
-    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    loaded = sys.modules.get
+    numpy, pandas, polars = loaded("numpy"), loaded("pandas"), loaded("polars")
+    images, sparse = loaded("PIL.Image"), loaded("scipy.sparse")
     if numpy is not None:
         if isinstance(obj, numpy.ndarray):
             return _ARRAY
@@ -55,18 +66,35 @@ def _of_library(obj: object) -> Form | None:
             return _GENERATOR
     if pandas is not None and isinstance(obj, (pandas.DataFrame, pandas.Series)):
         return _FRAME
-    return None
+    if polars is not None and isinstance(obj, (polars.DataFrame, polars.Series)):
+        return _COLUMNS
+    copied = (images is not None and isinstance(obj, images.Image)) or (sparse is not None and sparse.issparse(obj))
+    return _COPIED if copied else None
 
 
 def _plain_attributes(obj: object) -> bool:
-    """Whether an object is what its `__dict__` says, and nothing else."""
+    """Whether an object is what its attributes say, and nothing else; one with a digest of its own is left closed."""
     kind = type(obj)
     return (
         kind.__reduce_ex__ is object.__reduce_ex__
         and kind.__reduce__ is object.__reduce__
-        and hasattr(obj, "__dict__")
-        and not any("__slots__" in vars(base) for base in kind.__mro__)
+        and (hasattr(obj, "__dict__") or any("__slots__" in vars(base) for base in kind.__mro__))
+        and find(kind) is instance
     )
+
+
+def _slots(obj: object) -> list[str]:
+    names: list[str] = copyreg._slotnames(type(obj))  # type: ignore[attr-defined]  # noqa: SLF001 - as pickle finds them
+    return names
+
+
+def _attributes(obj: object) -> dict[str, Any]:
+    """All attributes of an object's own, those in slots too."""
+    found = dict(getattr(obj, "__dict__", ()))
+    for name in _slots(obj):
+        with suppress(AttributeError):
+            found[name] = object.__getattribute__(obj, name)
+    return found
 
 
 def _refill(method: str) -> Callable[[Any, Any], object]:
@@ -86,8 +114,39 @@ def _put_array(obj: Any, content: Any) -> None:
 
 
 def _put_attributes(obj: Any, content: Any) -> None:
-    vars(obj).clear()
-    vars(obj).update(content)
+    slots = _slots(obj)
+    for name in slots:
+        with suppress(AttributeError):
+            object.__delattr__(obj, name)
+    for name in slots:
+        if name in content:
+            object.__setattr__(obj, name, content[name])
+    if hasattr(obj, "__dict__"):
+        vars(obj).clear()
+        vars(obj).update({name: value for name, value in content.items() if name not in slots})
+
+
+def _put_columns(obj: Any, content: Any) -> None:
+    vars(obj).update(vars(content.clone()))  # polars: a wrapper of one native object, copied when it is changed
+
+
+def _put_copied(obj: Any, content: Any) -> None:
+    vars(obj).update(vars(content.copy()))  # a copy, for it may be put back again
+
+
+def _held(cell: types.CellType) -> list[Any]:
+    """What a closure's variable holds, if it is bound."""
+    try:
+        return [cell.cell_contents]
+    except ValueError:
+        return []
+
+
+def _put_held(cell: types.CellType, content: list[Any]) -> None:
+    if content:
+        cell.cell_contents = content[0]
+    elif _held(cell):
+        del cell.cell_contents
 
 
 def _with_attributes(plain: Form) -> Form:
@@ -126,10 +185,16 @@ _FORMS: dict[type, Form] = {
     set: Form(set, _refill("update"), big=False),
     collections.deque: Form(list, _refill("extend"), big=False),
     bytearray: Form(bytes, _put_slice, big=False),
+    types.CellType: Form(_held, _put_held, big=False),
+    array.array: Form(lambda array: array[:], _put_slice, big=True),
+    random.Random: Form(lambda draw: draw.getstate(), lambda draw, state: draw.setstate(state), big=True),
 }
-_ATTRIBUTES = Form(lambda obj: dict(vars(obj)), _put_attributes, big=False)
+_ATTRIBUTES = Form(_attributes, _put_attributes, big=False)
+_FORMS[types.SimpleNamespace] = _ATTRIBUTES
 _ARRAY = Form(lambda array: array.copy(), _put_array, big=True)
 _FRAME = Form(lambda frame: frame.copy(), lambda frame, copy: frame.__setstate__(copy.__getstate__()), big=True)
+_COLUMNS = Form(lambda frame: frame.clone(), _put_columns, big=True)
+_COPIED = Form(lambda obj: obj.copy(), _put_copied, big=True)
 _GENERATOR = Form(
     lambda generator: generator.bit_generator.state,
     lambda generator, state: setattr(generator.bit_generator, "state", state),
@@ -143,14 +208,34 @@ def cast(obj: Any) -> Any:
     return (obj.shape, obj.dtype) if type(obj).__name__ == "ndarray" else None
 
 
+def memory(array: Any) -> Any:
+    """The array that owns the memory in which an array lies, which may be itself; None if it is no array."""
+    kind = type(array)
+    if kind.__name__ != "ndarray":
+        return None
+    while type(array.base) is kind:
+        array = array.base
+    return array
+
+
+def start(array: Any) -> int:
+    """The address of the first element of an array."""
+    return int(array.__array_interface__["data"][0])
+
+
 def members(obj: object) -> list[Any]:
     """Objects within an object that may be mutable and can be found again by their index."""
     if isinstance(obj, (list, tuple, collections.deque)):
         return _mutable(list(obj))
     if isinstance(obj, dict):
         return _mutable(list(obj.values()))
+    if isinstance(obj, types.CellType):
+        return _mutable(_held(obj))
     how = form(obj)
-    return _mutable(list(vars(obj).values())) if how is not None and how.put is _put_attributes else []
+    if how is not None and isinstance(obj, types.FunctionType):
+        defaults = *(obj.__defaults__ or ()), *(obj.__kwdefaults__ or {}).values()
+        return [*(obj.__closure__ or ()), *defaults, *vars(obj).values()]
+    return _mutable(list(how.take(obj).values())) if how is not None and how.put is _put_attributes else []
 
 
 def _mutable(values: list[Any]) -> list[Any]:

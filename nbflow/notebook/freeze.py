@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbflow.errors import UnstorableError
-from nbflow.notebook.heap import Path
+from nbflow.notebook.forms import memory, start
+from nbflow.notebook.heap import Spot
 from nbflow.notebook.places import CodePath
+from nbflow.store.reducers import reducers
 from nbflow.store.serializers import Sink, Write, out_of_band
 
 __all__ = ["Freezer", "Surroundings", "leftover"]
@@ -29,17 +31,19 @@ class Surroundings:
     Attributes:
         namespace: The user's globals, live.
         before: What its names were bound to before the cell.
-        inputs: `id` of each mutable object below an input, to its path.
+        inputs: `id` of each mutable object below an input, to where it is.
         codes: Code objects of the cell, to their places.
-        outputs: `id` of each value that the cell bound.
+        anchors: `id` of each array in whose memory inputs lie, to one of them.
+        shared: `id` of each array in whose memory several of the cell's values lie.
         defined: Names whose statements are run again.
     """
 
     namespace: dict[str, Any]
     before: Mapping[str, Any]
-    inputs: Mapping[int, Path]
+    inputs: Mapping[int, Spot]
     codes: Mapping[types.CodeType, CodePath]
-    outputs: frozenset[int]
+    anchors: Mapping[int, Any]
+    shared: frozenset[int]
     defined: frozenset[str]
 
 
@@ -52,6 +56,7 @@ class Freezer(pickle.Pickler):
 
     def __init__(self, write: Write, around: Surroundings, buffers: list[pickle.PickleBuffer]) -> None:
         super().__init__(Sink(write), 5, buffer_callback=out_of_band(buffers))
+        self.dispatch_table = reducers()
         self.around = around
 
     def persistent_id(self, obj: Any) -> Any:
@@ -62,10 +67,10 @@ class Freezer(pickle.Pickler):
         if isinstance(obj, type):
             return self._by_name(obj, obj.__qualname__)
         if id(obj) in around.inputs:
-            return "input", around.inputs[id(obj)]
+            return "input", around.inputs[id(obj)].path
         if isinstance(obj, types.CodeType) and obj in around.codes:
             return "code", around.codes[obj]
-        if isinstance(obj, _LOST):
+        if isinstance(obj, _LOST) and not isinstance(obj, (io.StringIO, io.BytesIO)):
             raise UnstorableError(f"a {type(obj).__name__} has no content to store")
         return ("globals", None) if obj is around.namespace else None
 
@@ -76,7 +81,7 @@ class Freezer(pickle.Pickler):
             return
         live = self.around.namespace.get(root)
         if live is None or self.around.before.get(root) is not live:
-            raise UnstorableError(f"{name} is not defined at the top of the cell, so it could not be found again")
+            raise UnstorableError(f"{name} is not defined at the top of the cell, where it would be found again")
 
     def reducer_override(self, obj: Any) -> Any:
         """Functions, closures, views and figures, in ways of our own."""
@@ -96,12 +101,13 @@ class Freezer(pickle.Pickler):
         return NotImplemented
 
     def _view(self, array: Any) -> Any:
-        """A view of an array that is stored too, or an input, keeps sharing its memory."""
-        base = array.base
-        if type(base) is not type(array) or not (id(base) in self.around.inputs or id(base) in self.around.outputs):
+        """An array in the memory of an input, or of another one that is stored too, keeps sharing it."""
+        owner = memory(array)
+        anchor = self.around.anchors.get(id(owner), owner if id(owner) in self.around.shared else None)
+        if anchor is None or anchor is array:
             return NotImplemented
-        offset = array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
-        return _over, (base, array.dtype, array.shape, array.strides, offset)
+        layout = array.shape, array.strides, start(array) - start(anchor), array.flags.writeable
+        return _beside, (anchor, array.dtype, layout)
 
 
 def _unregistered(figure: Any) -> Any:
@@ -149,5 +155,10 @@ def _fill_cell(cell: types.CellType, content: Any) -> None:
     cell.cell_contents = content
 
 
-def _over(base: Any, dtype: Any, shape: Any, strides: Any, offset: int) -> Any:
-    return type(base)(shape, dtype, base, offset, strides)
+def _beside(anchor: Any, dtype: Any, layout: tuple[Any, Any, int, bool]) -> Any:
+    shape, strides, distance, writeable = layout
+    owner = memory(anchor)
+    buffer = owner if owner.flags.c_contiguous else owner.T
+    array = type(owner)(shape, dtype, buffer, start(anchor) - start(owner) + distance, strides)
+    array.flags.writeable = writeable
+    return array

@@ -95,6 +95,7 @@ class Flag:
     help: str
     metavar: str
     expression: bool
+    many: bool
 
     @property
     def usage(self) -> str:
@@ -120,6 +121,7 @@ def _flag_of(option: Field[Any], *, of_task: bool) -> Flag:
         says["help"],
         says.get("metavar", "N"),
         says.get("expression", False),
+        says.get("many", False),
     )
 
 
@@ -161,9 +163,10 @@ def _words(header: str) -> Iterator[tuple[Flag | None, str]]:
         words = (_FOLDED.sub(lambda spot: kept[int(spot[1])], word) for word in shlex.split(folded))
     except ValueError as error:
         _fail(f"{error}: {header}")
+    last: Flag | None = None  # that takes all the words up to the next flag
     for word in words:
         if not word.startswith("-"):
-            yield None, word
+            yield last, word
             continue
         text, equals, rest = word.partition("=")
         flag = flags.get(text)
@@ -176,6 +179,7 @@ def _words(header: str) -> Iterator[tuple[Flag | None, str]]:
             rest = next(words, "")
             if not rest or rest in flags:
                 _fail(f"{text} needs a value: {flag.usage}")
+        last = flag if flag.many else None
         yield flag, rest
 
 
@@ -183,6 +187,8 @@ def _value(flag: Flag, word: str, namespace: Mapping[str, Any]) -> Any:
     assert flag.parse is not None
     given = word if flag.expression else _expanded(word, namespace, flag.text)
     if not isinstance(given, str):
+        if flag.many:
+            return (*given,) if isinstance(given, (list, tuple, set)) else (given,)
         return given
     try:
         return flag.parse(given)

@@ -4,16 +4,41 @@ A path is a name and the indices of members below it. Inputs of equal content ha
 what a run did to an object can be done again to its twin in another kernel.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from nbflow.errors import UnstorableError
-from nbflow.notebook.forms import Form, cast, form, members, same
+from nbflow.notebook.forms import Form, cast, form, members, memory, same, start
 
-__all__ = ["Change", "Heap", "Path", "at", "sharing"]
+__all__ = ["Change", "Heap", "Path", "Spot", "at", "below", "memories", "sharing"]
 
 Path = tuple[Any, ...]
 """A name, then indices."""
+
+
+class Spot(NamedTuple):
+    """Where an object was found; its path is spelled only when asked for, since deep ones are long.
+
+    Attributes:
+        name: What it is below.
+        member: Its index among the members of the object above.
+        above: Where that is; None: the object is bound to the name itself.
+    """
+
+    name: str
+    member: int = 0
+    above: "Spot | None" = None
+
+    @property
+    def path(self) -> Path:
+        """The name, and all indices down to the object."""
+        indices, spot = [], self
+        while spot.above is not None:
+            indices.append(spot.member)
+            spot = spot.above
+        return self.name, *reversed(indices)
+
 
 _SNAPSHOT_LIMIT = 1 << 30  # bytes of arrays and frames that are copied so that an attempt can be undone
 
@@ -29,7 +54,7 @@ class Change(NamedTuple):
 
 
 class _Found(NamedTuple):
-    path: Path
+    spot: Spot
     obj: Any
     form: Form
     content: Any
@@ -57,33 +82,34 @@ class Heap:
         self.digest = digest
         self.found: dict[int, _Found] = {}
         room = _SNAPSHOT_LIMIT if keep else 0
-        for path, obj, how in _reachable(roots, []):
+        for spot, obj, how in _reachable(roots):
             size = _size(obj) if how.big else 0
             content = how.take(obj) if how.put and size <= room and (keep or not how.big) else None
             room -= size if content is not None else 0
             mark = (known.get(id(obj)) or digest(obj), cast(obj)) if how.big else None
-            self.found[id(obj)] = _Found(path, obj, how, content, mark)
+            self.found[id(obj)] = _Found(spot, obj, how, content, mark)
 
-    def changed(self, names: frozenset[str], *, comparable: bool = False) -> Iterator[Change]:
+    def changed(self, names: frozenset[str], alike: frozenset[str] = frozenset()) -> Iterator[Change]:
         """Each object below these names that holds something else by now.
 
         Args:
             names: Of what is looked at.
-            comparable: Whether what has no content to compare is held to be as it was, instead of changed.
+            alike: Those below which what has no content to compare is held to be as it was, instead of changed.
 
         Raises:
             UnstorableError: One was changed whose type cannot be changed in place.
         """
-        for path, obj, how, old, mark in self.found.values():
-            if path[0] not in names or (comparable and how.big and not isinstance(mark[0], bytes)):
+        for spot, obj, how, old, mark in self.found.values():
+            if spot.name not in names or (spot.name in alike and how.big and not isinstance(mark[0], bytes)):
                 continue
             if not (self.digest(obj) != mark[0] if how.big else not same(old, how.take(obj))):
                 continue
             if how.put is None or (mark and cast(obj) != mark[1]):
                 raise UnstorableError(
-                    f"{path[0]}: a {type(obj).__name__} was changed, and cannot be changed again in place"
+                    f"{spot.name}: a {type(obj).__name__} was changed, and cannot be changed again in place: "
+                    "change a copy"
                 )
-            yield Change(path, obj, how, old, how.take(obj))
+            yield Change(spot.path, obj, how, old, how.take(obj))
 
     def rollback(self, names: frozenset[str]) -> None:
         """Put back what the objects below these names held.
@@ -100,30 +126,53 @@ class Heap:
             how.put(obj, old)
 
 
-def sharing(roots: Mapping[str, Any]) -> list[tuple[Path, Path]]:
-    """Which paths below some names lead to an object that another path leads to as well."""
-    shared: list[tuple[Path, Path]] = []
-    for _ in _reachable(roots, shared):
-        pass
+def below(values: Mapping[str, Any]) -> Iterator[Any]:
+    """The mutable objects below some names."""
+    for _, obj, _ in _reachable(values):
+        yield obj
+
+
+def sharing(roots: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Which paths below some names lead to an object that another path leads to as well, or to the same memory.
+
+    Arrays that lie in the same memory come with how far apart they start, in bytes, and their strides.
+    """
+    shared: list[tuple[Any, ...]] = []
+    arrays: dict[int, list[tuple[Spot, Any]]] = {}
+    for spot, obj, _ in _reachable(roots, lambda first, again: shared.append((first.path, again.path))):
+        if (owner := memory(obj)) is not None:
+            arrays.setdefault(id(owner), []).append((spot, obj))
+    for (first, one), *others in arrays.values():
+        shared += [(first.path, spot.path, start(obj) - start(one), one.strides, obj.strides) for spot, obj in others]
     return shared
 
 
-def _reachable(roots: Mapping[str, Any], shared: list[tuple[Path, Path]]) -> Iterator[tuple[Path, Any, Form]]:
-    seen: dict[int, tuple[Path, Any]] = {}
-    todo: list[tuple[Path, Any]] = [((name,), value) for name, value in reversed([*roots.items()])]
+def memories(values: Mapping[str, Any]) -> frozenset[int]:
+    """`id` of each array in whose memory more than one of the arrays below some names lie."""
+    owners = Counter(id(owner) for _, obj, _ in _reachable(values) if (owner := memory(obj)) is not None)
+    return frozenset(owner for owner, count in owners.items() if count > 1)
+
+
+def _reachable(
+    roots: Mapping[str, Any], again: Callable[[Spot, Spot], object] | None = None
+) -> Iterator[tuple[Spot, Any, Form]]:
+    """Each mutable object once; `again` is told where one was found first and where it was found again."""
+    seen: dict[int, tuple[Spot, Any]] = {}
+    todo: list[tuple[Spot, Any]] = [(Spot(name), value) for name, value in reversed([*roots.items()])]
     while todo:
-        path, obj = todo.pop()
+        spot, obj = todo.pop()
         how = form(obj)
         below = members(obj) if how is not None or isinstance(obj, tuple) else []
         if how is None and not below:
             continue
         if id(obj) in seen:
-            shared.append((seen[id(obj)][0], path))
+            if again is not None:
+                again(seen[id(obj)][0], spot)
             continue
-        seen[id(obj)] = path, obj
+        seen[id(obj)] = spot, obj
         if how is not None:
-            yield path, obj, how
-        todo += [((*path, index), member) for index, member in reversed([*enumerate(below)])]
+            yield spot, obj, how
+        todo += [(Spot(spot.name, index, spot), member) for index, member in reversed([*enumerate(below)])]
 
 
 def at(namespace: Mapping[str, Any], path: Path) -> Any:

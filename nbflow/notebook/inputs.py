@@ -1,27 +1,33 @@
 """What a cell depends on before it runs: its code and what its inputs hold.
 
-A value counts by its content, a function or a class by its code and all that it reaches, a library by its version.
+A value counts by its content; functions, classes and modules by what the cell reads of them, with all that they reach,
+as they do for a function that reads them; a library by its version.
 """
 
-import ast
 import builtins
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 from hashlib import blake2b
 from types import FunctionType, ModuleType
 from typing import Any
 
 from IPython.core.error import UsageError
 
+from nbflow.keys.body import digest_of_reach, known_body
 from nbflow.keys.canon import words
 from nbflow.keys.code import known_reach
+from nbflow.keys.edited import edited
 from nbflow.keys.encode import Encoder, Node
+from nbflow.keys.reach import Reach
 from nbflow.keys.traits import trait
 from nbflow.notebook.header import CellOptions
+from nbflow.notebook.heap import below
 from nbflow.notebook.names import Names
+from nbflow.notebook.transform import Cell
 from nbflow.trace import Trait, Traits
 
-__all__ = ["IPYTHONS", "cautious", "digest_of", "inputs_of", "key_of", "strings_of", "traits_of", "users_names"]
+__all__ = ["IPYTHONS", "Inputs", "cautious", "digest_of", "names_read", "users_names"]
 
 IPYTHONS = re.compile(r"(_{1,3}|_+(i+|\d+|i\d+|ih|oh|dh|exit_code)|In|Out|__\w+__|get_ipython|quit|exit|open)$")
 """Names that IPython keeps in the namespace for itself."""
@@ -41,7 +47,7 @@ def users_names(namespace: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def inputs_of(names: Names, options: CellOptions, namespace: Mapping[str, Any]) -> list[str]:
+def names_read(names: Names, options: CellOptions, namespace: Mapping[str, Any]) -> list[str]:
     """The names that a cell reads from this namespace, as far as can be known before it runs."""
     read = {*names.reads, *options.inputs} | {name for name in names.mentions if name in namespace}
     for query in names.queries:
@@ -58,63 +64,112 @@ def _counts(name: str, namespace: Mapping[str, Any]) -> bool:
     return not shells
 
 
-def key_of(
-    text: bytes, inputs: list[str], options: CellOptions, namespace: dict[str, Any]
-) -> tuple[str, dict[str, bytes]]:
-    """The lookup key of a cell here and now, and the digest of each input that is bound.
+class Inputs:
+    """What one run of a cell reads from the namespace as it is when this is made.
 
-    Raises:
-        UnkeyableError: An input has no content that a key could be made of; it is named.
-        UsageError: The expression of `--key` raises.
+    Args:
+        cell: What is to run.
+        options: What its header asks for.
+        namespace: The user's globals.
+
+    Attributes:
+        names: The names read, whether they are bound or not.
+        digests: Of those that are bound to data.
+        files: Those of `--file`.
     """
-    if options.key is not None:
-        digests = {"--key": digest_of(_evaluated(options.key, namespace), "--key")}
-    else:
-        digests = {name: digest_of(namespace[name], name) for name in inputs if name in namespace}
-    key = blake2b(_SCHEMA + text, digest_size=16)
-    for name in sorted({*inputs, *digests} if options.key is None else digests):
-        key.update(name.encode() + b"\0" + digests.get(name, b"not bound"))
-    return key.hexdigest(), digests
 
+    def __init__(self, cell: Cell, options: CellOptions, namespace: dict[str, Any]) -> None:
+        self.cell, self.options, self.namespace = cell, options, namespace
+        self.names = names_read(cell.names, options, namespace)
+        self.digests: dict[str, bytes] = {}
+        self.files = tuple(options.task.files)
+        self._code = frozenset(name for name in self.names if isinstance(namespace.get(name), _CODE))
 
-def traits_of(text: bytes, inputs: list[str], options: CellOptions, namespace: dict[str, Any]) -> Traits:
-    """What the key is made of, in labels that read well before " changed"."""
-    traits: Traits = {}
-    if options.key is not None:
-        traits["--key"] = trait(_evaluated(options.key, namespace), "--key")
-        inputs = []
-    for name in inputs:
-        if name not in namespace:
-            traits[f"input {name}"] = Trait("", "not bound")
-        elif isinstance(namespace[name], _CODE):
-            traits |= _traits_of_code(name, namespace[name])
+    def key(self) -> str:
+        """The lookup key of the cell here and now.
+
+        Raises:
+            UnkeyableError: An input has no content that a key could be made of; it is named.
+            UsageError: The expression of `--key` raises.
+        """
+        key = blake2b(_SCHEMA + self.cell.text, digest_size=16)
+        if self.options.key is not None:
+            key.update(b"--key\0" + digest_of(_evaluated(self.options.key, self.namespace), "--key"))
+            return self._with_files(key)
+        for name in self.names:
+            if name in self._code:
+                continue
+            if name in self.namespace:
+                self.digests[name] = digest_of(self.namespace[name], name)
+            key.update(name.encode() + b"\0" + self.digests.get(name, b"not bound"))
+        key.update(digest_of_reach(self._reached()))
+        return self._with_files(key)
+
+    def _with_files(self, key: Any) -> str:
+        for each in self.files:  # what they hold is a fact, which earlier entries do not have
+            key.update(b"--file\0" + str(each).encode() + b"\0")
+        made: str = key.hexdigest()
+        return made
+
+    def traits(self) -> Traits:
+        """What the key is made of, in labels that read well before " changed"."""
+        traits: Traits = {}
+        if self.files:
+            traits["--file"] = trait(" ".join(map(str, self.files)), "--file")
+        if self.options.key is not None:
+            traits["--key"] = trait(_evaluated(self.options.key, self.namespace), "--key")
         else:
-            traits[f"input {name}"] = trait(namespace[name], name)
-    return {**traits, _ROOT: Trait(text.hex(), "")}
+            for name in self.names:
+                if name not in self.namespace:
+                    traits[f"input {name}"] = Trait("", "not bound")
+                elif name not in self._code:
+                    traits[f"input {name}"] = trait(self.namespace[name], name)
+            reached = self._reached()
+            live = reached.live() if reached.live else ()
+            traits |= reached.traits
+            traits |= {label: trait(each, label) for label, each in zip(reached.live_names, live, strict=True)}
+        return {**traits, _ROOT: Trait(self.cell.text.hex(), "")}
 
+    def strings(self) -> list[object]:
+        """Strings and paths that may name files: in the cell, in the functions that it reads, and inputs themselves."""
+        bound = [self.namespace[name] for name in self.names if name in self.namespace and name not in self._code]
+        return [*self._reached().strings, *bound]
 
-def _traits_of_code(name: str, value: Any) -> Traits:
-    reached = known_reach(value)
-    traits = dict(reached.traits)
-    if reached.live is not None:
-        traits |= {label: trait(each, label) for label, each in zip(reached.live_names, reached.live(), strict=True)}
-    root = traits.pop(_ROOT, None)
-    if isinstance(value, FunctionType) and root is not None:
-        traits[f"{name}()"] = root
-    return traits
+    def edited(self) -> list[str]:
+        """A line for each file that the cell's code was loaded from and that says something else by now."""
+        files = edited(self._reached().modules)
+        return [f"{file} was edited after it was loaded: reload it to use the new code" for file in files]
 
+    def now(self, name: str) -> Any:
+        """The digest of what the cell reads of a name, for comparing only; what has none is never equal to anything."""
+        value = self.namespace[name]
+        if not isinstance(value, _CODE):
+            return cautious(value)
+        try:
+            return digest_of_reach(self._reached(frozenset({name})))
+        except Exception:  # noqa: BLE001 - as in `cautious`
+            return object()
 
-def strings_of(body: list[ast.stmt], inputs: Iterable[str], namespace: Mapping[str, Any]) -> list[object]:
-    """Strings and paths that may name files: in the cell, in the functions that it reads, and inputs themselves."""
-    found: list[object] = [
-        node.value
-        for statement in body
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-    for value in (namespace[name] for name in inputs if name in namespace):
-        found += known_reach(value).strings if isinstance(value, _CODE) else [value]
-    return found
+    @cached_property
+    def reached(self) -> frozenset[str]:
+        """The bound names that the cell or what it calls reads: all that a run may change in place, or keep."""
+        found = {name for name in self.names if name in self.namespace} | {*self._reached().names}
+        known: set[str] = set()
+        classes: set[type] = set()
+        while more := found - known:
+            known |= more
+            for obj in below({name: self.namespace[name] for name in more}):
+                kind = obj if isinstance(obj, type) else type(obj)
+                if kind.__module__ == "__main__" and kind not in classes:
+                    classes.add(kind)
+                    found |= {name for name in (kind.__name__, *known_reach(kind).names) if name in self.namespace}
+        return frozenset(found)
+
+    def _reached(self, names: frozenset[str] | None = None) -> Reach:
+        cell = self.cell
+        return known_body(
+            cell.text, (*cell.body, *cell.names.texts), self._code if names is None else names, self.namespace
+        )
 
 
 def _evaluated(expression: str, namespace: dict[str, Any]) -> Any:

@@ -10,6 +10,11 @@ __all__ = ["Magic", "assigned", "magic"]
 
 _DOLLAR = re.compile(r"(?<!\$)\$([^\W\d]\w*)")
 _FLAGS = re.compile(r"^(?:\s*-\w+(?:\s+\d+(?=\s))?)+")
+_SHOWS = frozenset({
+    "hist", "history", "pdef", "pdoc", "pfile", "pinfo", "pinfo2", "psearch", "psource", "recall", "who", "who_ls",
+    "whos",
+})  # fmt: skip
+"""Magics that show what is bound, or was run."""
 _RUNS_CODE = frozenset({"time", "timeit", "prun", "capture"})
 
 
@@ -57,6 +62,8 @@ def magic(node: ast.Call) -> Magic | None:
     if how in ("system", "getoutput"):
         return Magic(_interpolated(texts[0]))
     name, line, cell = (*texts, "", "", "")[:3]
+    if name in _SHOWS:
+        return Magic([], reflects=f"%{name}")
     if name in _RUNS_CODE:
         code = cell if how == "run_cell_magic" else _FLAGS.sub("", line)
         return Magic([code, *(_interpolated(line) if cell else [])])

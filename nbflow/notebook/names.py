@@ -34,6 +34,7 @@ class Names:
         binds: Names that may be bound.
         opaque: What makes the inputs unknowable, in words; empty for most cells.
         checks: Statement to the names whose reads are decided when the cell gets there.
+        texts: Statements of Python that stand in strings and are run: by `%time`, `{x}` in a shell line, `eval`.
         may_await: Whether something at the top level may await.
     """
 
@@ -43,6 +44,7 @@ class Names:
     binds: frozenset[str] = frozenset()
     opaque: frozenset[str] = frozenset()
     checks: Mapping[ast.stmt, frozenset[str]] = field(default_factory=dict)
+    texts: tuple[ast.stmt, ...] = ()
     may_await: bool = False
 
 
@@ -64,6 +66,7 @@ def names_of(body: list[ast.stmt]) -> Names:
         frozenset(walk.binds),
         frozenset(walk.opaque),
         {statement: frozenset(names) for statement, names in walk.checks.items()},
+        tuple(walk.texts),
         walk.may_await,
     )
 
@@ -82,6 +85,7 @@ class _Walk(ast.NodeVisitor):
         self.sure: set[str] = set()  # bound on every path to here
         self.local: set[str] = set()  # bound by an enclosing comprehension or type parameter list
         self.later: dict[str, tuple[set[str], set[str]]] = {}  # function -> what calling it reads, binds
+        self.texts: list[ast.stmt] = []
         self.called = self.may_await = False
         self.here: ast.stmt | None = None
         self.in_text = False  # statements there have no place in the cell where a check could stand
@@ -151,7 +155,9 @@ class _Walk(ast.NodeVisitor):
         """Python source inside a string is code of the cell."""
         before, self.in_text = self.in_text, True
         try:
-            self.walk(compiled(source.strip(), ast.PyCF_ONLY_AST).body)
+            body = compiled(source.strip(), ast.PyCF_ONLY_AST).body
+            self.texts += body
+            self.walk(body)
         except SyntaxError:
             self.opaque.add("code in a string that does not parse")
         finally:
@@ -215,6 +221,7 @@ class _Walk(ast.NodeVisitor):
             writes: set[str] = set().union(*(binds for _, binds in inner.later.values()))
             self.opaque |= inner.opaque
             self.queries |= inner.queries
+            self.texts += inner.texts
             at_once = at_once or inner.called
         else:
             late, writes = free(node)
@@ -233,6 +240,11 @@ class _Walk(ast.NodeVisitor):
     def hidden(self, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
         """Names that stand in strings in a function's body, which is not walked in order."""
         for node in ast.walk(function):
+            match node:
+                case ast.Call(func=ast.Name(id=name), args=[ast.Constant(), *_]) if name in _CODE_STRINGS:
+                    pass  # a mention, as below
+                case ast.Call(func=ast.Name(id=name)) if name in _CODE_STRINGS - self.sure:
+                    self.opaque.add(f"{name}()")
             if isinstance(node, ast.Call) and called(node.func) in READERS:
                 self.evaluated([*node.args, *(keyword.value for keyword in node.keywords)])
 

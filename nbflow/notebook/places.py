@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["CodePath", "definitions", "leads_to", "mentioned", "places"]
+__all__ = ["CodePath", "definitions", "leads_to", "mentioned", "places", "unbinds"]
 
 CodePath = tuple[tuple[str, int], ...]
 """Names of code objects down to one, each counted among its equals."""
@@ -76,3 +76,13 @@ def _named_after(value: Any, name: str) -> bool:
 def mentioned(statement: ast.stmt) -> set[str]:
     """All names in a statement: what running it again may need."""
     return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+
+
+def unbinds(body: list[ast.stmt]) -> set[str]:
+    """Names that a cell may unbind after it has bound them."""
+    found: set[str] = set()
+    for node in (node for statement in body for node in ast.walk(statement)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Del()) | ast.ExceptHandler(name=str(name)):
+                found.add(name)
+    return found

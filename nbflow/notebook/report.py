@@ -55,7 +55,7 @@ class Report:
         why = self.decision.uncached or self._unsaved
         kept = [f"stored {plain.size(self._ran.size)}", self.decision.why_missed, *marks]
         words = [f"not cached: {why}"] if why else kept
-        self.status.done(self._ran.cost, self._count(), *words)
+        self.status.done(self._ran.cost, self._count(), *words, *self.decision.warnings)
 
     def failed(self, error: BaseException, more: str) -> None:
         """The last attempt did not."""
@@ -65,7 +65,8 @@ class Report:
     def restored(self, marks: list[str]) -> None:
         """The result came from the store."""
         if isinstance(self.verdict, e.Hit):
-            self.status.hit(self.verdict.age, self.verdict.saved, self.verdict.size, *marks)
+            found = self.verdict
+            self.status.hit(found.age, found.saved, found.size, *marks, *self.decision.warnings)
 
     def marks(self, touched: frozenset[str]) -> list[str]:
         """What to know of a result that is kept although it may go stale unseen."""

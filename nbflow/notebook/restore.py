@@ -63,7 +63,7 @@ class CellPickle(Pickle):
 
     def __init__(self, cell: Cell, filename: str, namespace: dict[str, Any], before: Mapping[str, Any]) -> None:
         self.cell, self.filename, self.namespace, self.before = cell, filename, namespace, before
-        self.around = Surroundings(namespace, before, {}, {}, frozenset(), frozenset())
+        self.around = Surroundings(namespace, before, {}, {}, {}, frozenset(), frozenset())
 
     def dump(self, value: Recording, write: Write) -> list[Any]:
         """Hand the stream on in parts; first what definitions need, then all the rest.
@@ -116,7 +116,7 @@ class CellPickle(Pickle):
     def _blamed(self, names: Mapping[str, Any], error: Exception) -> UnstorableError:
         for name, value in names.items():
             if why := self._unfit(value):
-                return UnstorableError(f"{name}: {why}; give it a cell of its own, or leave it out by --out")
+                return UnstorableError(f"{name}: {why}; give it a cell of its own, or name only the others in --out")
         return UnstorableError(_said(None, error))
 
 

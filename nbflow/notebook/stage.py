@@ -6,11 +6,11 @@ from hashlib import blake2b
 from typing import Any
 
 from nbflow.errors import UnstorableError
-from nbflow.notebook.forms import own, same
+from nbflow.notebook.forms import memory, own, same
 from nbflow.notebook.freeze import Surroundings
-from nbflow.notebook.heap import Heap, sharing
-from nbflow.notebook.inputs import IPYTHONS, cautious, users_names
-from nbflow.notebook.places import definitions, places
+from nbflow.notebook.heap import Heap, memories, sharing
+from nbflow.notebook.inputs import IPYTHONS, Inputs, cautious, users_names
+from nbflow.notebook.places import definitions, places, unbinds
 from nbflow.notebook.restore import Recording, remember, undisturbed
 from nbflow.notebook.transform import Cell
 from nbflow.trace import Fact
@@ -28,22 +28,21 @@ class Stage:
     Args:
         cell: What is attempted.
         namespace: The user's globals.
-        inputs: Names whose content is in the key.
-        digests: Of the inputs that are bound.
+        inputs: What is in the key.
         keep: Whether everything may have to be put back.
     """
 
-    def __init__(
-        self, cell: Cell, namespace: dict[str, Any], inputs: Iterable[str], digests: Mapping[str, bytes], *, keep: bool
-    ) -> None:
-        self.cell, self.namespace, self.inputs = cell, namespace, frozenset(inputs)
+    def __init__(self, cell: Cell, namespace: dict[str, Any], inputs: Inputs, *, keep: bool) -> None:
+        self.cell, self.namespace = cell, namespace
+        self.named, self.inputs = frozenset(inputs.names), frozenset(inputs.names) | inputs.reached
         self.before = users_names(namespace)
+        self.excused = self.before.keys() if inputs.options.key is not None else {*inputs.options.ignore}
         decided: frozenset[str] = frozenset().union(*cell.names.checks.values())
         names = [*sorted(self.inputs), *sorted(decided - self.inputs)]
         self.roots = {name: self.before[name] for name in names if name in self.before}
-        known = {id(namespace[name]): digest for name, digest in digests.items() if name in namespace}
+        known = {id(namespace[name]): digest for name, digest in inputs.digests.items() if name in namespace}
         self.heap = Heap(self.roots, cautious, known, keep=keep)
-        self.doubtful = {name: cautious(self.before[name]) for name in sorted(decided & self.before.keys())}
+        self.doubtful = {name: inputs.now(name) for name in sorted(decided & self.before.keys())}
         self.touched: set[str] = set()
         self._changed = False
         self.classes: dict[str, tuple[type, dict[str, Any]]] = {}
@@ -88,9 +87,11 @@ class Stage:
         """
         found = [
             Fact("name", name, digest.hex())
-            for name in sorted(self.touched - self.inputs)
+            for name in self._decided()
             if isinstance(digest := self.doubtful.get(name), bytes)
         ]
+        gone = unbinds(self.cell.body) - self.before.keys() - self.namespace.keys()
+        found += [Fact("name", name, "") for name in sorted(gone)]  # was it bound and deleted, or never bound?
         if self._changed or 1 < len(self.heap.found) <= _FEW:
             found.append(Fact("sharing", "what the inputs share", shared_digest(self.roots, self.inputs)))
         return tuple(found)
@@ -105,9 +106,9 @@ class Stage:
         Raises:
             UnstorableError: It read or changed something that a hit could not compare or change again.
         """
-        for name in sorted(self.touched - self.inputs):
+        for name in self._decided():
             if not isinstance(self.doubtful.get(name), bytes):
-                raise UnstorableError(f"{name} was read, and has no content that could be compared")
+                raise UnstorableError(f"{name} was read, and has no content to compare; leave it out by --ignore")
         now = users_names(self.namespace)
         binds = self.cell.names.binds
         bound = {name: value for name, value in now.items() if name in binds or self._rebound(name, value)}
@@ -116,21 +117,28 @@ class Stage:
             if missing := [name for name in out if name not in bound]:
                 raise UnstorableError(f"--out {missing[0]}: the cell has not bound it")
             bound, deleted = {name: bound[name] for name in out}, []
-        changed = [(change.path, change.new) for change in self.heap.changed(self._read(), comparable=not keyed)]
+        read = self._read()
+        alike = self.inputs - self.named if keyed else read
+        changed = [(change.path, change.new) for change in self.heap.changed(read, alike)]
         self._changed = bool(changed)
         statements = definitions(self.cell.body, bound)
         for name, statement in statements.items():
             remember(name, statement, bound[name])
-        read = self._read()
+        inputs = {key: found for key, found in self.heap.found.items() if found.spot.name in read}
         around = Surroundings(
             self.namespace,
             self.before,
-            {key: found.path for key, found in self.heap.found.items() if found.path[0] in read},
+            {key: found.spot for key, found in inputs.items()},
             places(self.cell.compiled()),
-            frozenset(map(id, bound.values())),
+            {id(owner): found.obj for found in inputs.values() if (owner := memory(found.obj)) is not None},
+            memories(bound),
             frozenset(statements),
         )
         return Recording(bound, deleted, changed, classes=self._changed_classes(statements)), around
+
+    def _decided(self) -> list[str]:
+        """Names that turned out to be read, and count."""
+        return [name for name in sorted(self.touched - self.named) if name not in self.excused]
 
     def _read(self) -> frozenset[str]:
         """Names whose values the attempt may have changed or kept: whatever it did not read, it did not touch."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.kernels import told
+from tests.integration.kernels import hit, told
 
 pytestmark = pytest.mark.kernel
 
@@ -86,7 +86,7 @@ A_MISS = {
     "a helper": (HELPERS, "y = clean(2)", HELPERS.replace("* 2", "* 3"), "", "clean() changed"),
     "a helper's helper": (HELPERS, "y = clean(2)", HELPERS.replace("v + limit", "v - limit"), "", "inner() changed"),
     "a global that a helper reads": (HELPERS, "y = clean(2)", "LIMIT = 5", "", "LIMIT 3 → 5"),
-    "a default": ("def f(a=1): return a", "y = f()", "def f(a=2): return a", "", "default a 1 → 2"),
+    "a default": ("def f(a=1): return a", "y = f()", "def f(a=2): return a", "", "default a of f() 1 → 2"),
     "a closure": (
         "def make(n):\n    def f(): return n\n    return f\nf = make(1)",
         "y = f()",
@@ -184,7 +184,17 @@ def test_a_nested_check_does_not_enter_the_key(k):
     assert k.hits(cell)
 
 
-@pytest.mark.parametrize("body", ["y = globals()['a']", "y = eval(code)", "from math import *", "y = locals()"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = globals()['a']",
+        "def f(c): return eval(c)\ny = f(code)",
+        "%who",
+        "y = eval(code)",
+        "from math import *",
+        "y = locals()",
+    ],
+)
 def test_what_cannot_be_known_is_not_cached_unless_told(k, body):
     """A cell that reaches for names at run time would be stale whenever they change."""
     k.out("a, code = 1, 'a'")
@@ -214,6 +224,58 @@ def test_a_live_handle_counts_by_its_type_and_a_spent_one_not_at_all(k):
     k.out("gen = (i for i in range(3))")
     assert "not cached" in told(k.out("%%task\ntotal = sum(gen)"))
     assert "gen" in told(k.out("%%task\ntotal = sum(gen)"))
+
+
+def test_files_that_are_named(k):
+    """What a child process reads is not seen: without `--file` its old output would be served."""
+    k.out(
+        "import os, pathlib\nos.makedirs('named', exist_ok=True); path = pathlib.Path('named/a.csv'); path.write_text('1')"
+    )
+    for flags in ("--file named/a.csv", "--file $path other.csv", "--file named/*.csv", "--file {path.parent}"):
+        cell = f"%%task t {flags}\nout = !cat named/a.csv"
+        assert "stored" in told(k.out(cell))
+        assert k.hits(cell)
+        k.out("path.write_text(path.read_text() + '2')")
+        assert "miss: named/a.csv changed" in told(k.out(cell))
+    missing = "%%task u --file late.csv\ny = 1"
+    k.out(missing)
+    assert k.hits(missing)
+    k.out("pathlib.Path('late.csv').write_text('')")
+    assert "miss: late.csv is there now" in told(k.out(missing))
+    assert "miss: --file" in told(k.out("%%task u --file another.csv\ny = 1"))
+
+
+def test_a_module_edited_on_disk_is_told_once(k):
+    """Whoever edited a helper takes the old result for the new one; it is right for the code that is loaded."""
+    write = "open('disk.py', 'w').write('def f(v):\\n    return v + {}\\n')"
+    k.out(
+        write.format(1) + "\nimport sys; sys.path.insert(0, ''); sys.dont_write_bytecode = True; import disk, importlib"
+    )
+    cell = "%%task t\ny = disk.f(1)"
+    told_edit = "disk.py was edited after it was loaded: reload it to use the new code"
+    assert told_edit not in told(k.out(cell))
+    k.out(write.format("1  # as before"))
+    assert told_edit not in told(k.out(cell))
+    k.out(write.format(2222))
+    for shown in (True, False):
+        out = k.out(cell)
+        assert hit(out)
+        assert (told_edit in told(out)) is shown
+    k.out("importlib.reload(disk)")
+    out = told(k.out(cell))
+    assert "miss: f() changed" in out
+    assert told_edit not in out
+    k.out("sys.path.remove('')")
+
+
+@pytest.mark.parametrize("header", ["--ignore late", "--key 1"])
+def test_what_is_left_out_does_not_count_when_it_turns_out_to_be_read(k, header):
+    """The flag would be taken, and do nothing."""
+    k.out("flag, late = False, 'old'")
+    cell = f"%%task {header}\nif flag:\n    late = 'new'\ngot = late"
+    k.out(cell)
+    k.out("late = 'other'")
+    assert k.hits(cell)
 
 
 def test_expiry_is_the_readers(k):

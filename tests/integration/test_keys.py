@@ -101,7 +101,33 @@ STILL_A_HIT = {
     "a module that is edited on disk and not loaded again": (
         MODULE.format(name="ondisk", limit=1, other=1) + "ondisk = load('ondisk')", "y = ondisk.helper(1)", MODULE.format(name="ondisk", limit=2, other=1)
     ),
+    "a symbol of a module, by the module's name": (
+        MODULE.format(name="named", limit=1, other=1) + "named = load('named')", "y = named.helper(1)", MODULE.format(name="named", limit=1, other=2) + "named = load('named')",
+    ),
+    "a symbol of a module, by another name and a magic": (
+        MODULE.format(name="renamed", limit=1, other=1) + "load('renamed'); import renamed as m", "%time y = m.helper(1)\nz = y", MODULE.format(name="renamed", limit=1, other=2) + "load('renamed')",
+    ),
+    "a symbol of a module that the cell imports": (
+        MODULE.format(name="incell", limit=1, other=1) + "import sys; 'incell' in sys.modules and load('incell')", "import incell\ny = incell.helper(1)",
+        MODULE.format(name="incell", limit=1, other=2) + "load('incell')",
+    ),
+    "a library that the cell imports": ("", "import colorsys\ny = colorsys.ONE_THIRD", ""),
     "a mutable list that the cell only adds to, elsewhere": ("log = []\ndef note(v):\n    log.append(v)\n    return v", "y = note(1)", "log.append(5)"),
+    "a client that walks the environment": (
+        "import os, requests", "y = requests.Session().merge_environment_settings('http://localhost', {}, None, None, None)['proxies']",
+        "os.environ['TERM'] = 'other'; os.environ['NEW'] = 'x'",
+    ),
+    "a list that the cell adds to": ("calls = []", "calls.append(1)\ny = len(calls)", "calls = []"),
+    "an object with slots that the cell changes": (
+        "from dataclasses import dataclass\n@dataclass(slots=True)\nclass P:\n    x: int = 1\np = P()", "p.x += 1", "p = P()"
+    ),
+    "a polars frame": ("import polars as pl\ndf = pl.DataFrame({'p': [1, 2]})", "y = df['p'].sum()", "df = df.clone()"),
+    "a polars frame that the cell changes": ("import polars as pl\ndf = pl.DataFrame({'p': [1, 2]})", "df[0, 'p'] = 7", "df = pl.DataFrame({'p': [1, 2]})"),
+    "a polars series, a lazy frame": ("import polars as pl\ns = pl.Series([1, 2]); q = pl.DataFrame({'p': [1]}).lazy()", "y = s.sum(), q.collect()", "s = s.clone()"),
+    "an image, a sparse array": (
+        "from PIL import Image\nimport scipy.sparse as sp\ni, m = Image.new('L', (2, 2)), sp.csr_array([[1, 0]])", "y = i.size\ni.putpixel((0, 0), 3)\nm[0, 0] = 5",
+        "i, m = Image.new('L', (2, 2)), sp.csr_array([[1, 0]])",
+    ),
     "a frame by other means": (FRAME, "y = df.p.sum()", "df = df.copy().drop_duplicates()[['p', 'q']]"),
     "a view and a copy": ("import numpy as np; a = np.arange(10)[::2]", "y = a.sum()", "a = a.copy()"),
     "an unseeded forest": (
@@ -128,6 +154,9 @@ A_MISS = {
     "index name": (FRAME, "y = df", "df.index.name = 'n'", "input df"),
     "time zone": ("import pandas as pd; a = pd.Series(pd.to_datetime(['2024-01-01'], utc=True))", "y = a", "a = a.dt.tz_convert('Asia/Tokyo')", "input a"),
     "order of categories": ("import pandas as pd; a = pd.Series(pd.Categorical(['x'], ['x', 'z']))", "y = a", "a = a.cat.reorder_categories(['z', 'x'])", "input a"),
+    "a limit in a query": (FRAME + "\nlimit = 1", "y = df.query('p > @limit')", "limit = 2", "input limit 1 → 2"),
+    "a written file": ("import os", "with open('out1.csv', 'w') as file: file.write('1')", "os.remove('out1.csv')", "out1.csv is gone"),
+    "polars": ("import polars as pl; df = pl.DataFrame({'p': [1, 2]})", "y = df['p'].sum()", "df[0, 'p'] = 7", "input df"),
     "arrow": ("import pyarrow as pa; a = pa.array([1, 2])", "y = len(a)", "a = pa.array([1, 3])", "input a"),
     "sparse": ("import scipy.sparse as sp; a = sp.csr_array([[1, 0]])", "y = a.sum()", "a = sp.csr_array([[2, 0]])", "input a"),
     "a default two levels down": (
@@ -135,7 +164,7 @@ A_MISS = {
     ),
     "a decorator's argument": (DECORATED.format(wraps="", body="n", n=3), "y = f(1)", DECORATED.format(wraps="", body="n", n=4), "closure n of w() 3 → 4|closure n 3 → 4"),
     "a decorator's argument, with wraps": (
-        DECORATED.format(wraps="@functools.wraps(fn)", body="n", n=3), "y = f(1)", DECORATED.format(wraps="@functools.wraps(fn)", body="n", n=4), "closure n"
+        DECORATED.format(wraps="@functools.wraps(fn)", body="n", n=3), "y = f(1)", DECORATED.format(wraps="@functools.wraps(fn)", body="n", n=4), "closure n of f() 3 → 4"
     ),
     "a decorator's body": (DECORATED.format(wraps="", body="n", n=3), "y = f(1)", DECORATED.format(wraps="", body="-n", n=3), "changed"),
     "mutual recursion": ("def e(n): return n == 0 or o(n - 1)\ndef o(n): return n != 0 and e(n - 1)", "y = e(4)", "def o(n): return n != 0 and e(n - 3)", "o() changed"),
@@ -149,10 +178,31 @@ A_MISS = {
     "an array changed through its base": ("import numpy as np; base = np.arange(5); a = base[1:3]", "y = a.sum()", "base[1] = 9", "input a"),
     "a frame changed in place": (FRAME, "y = df.p.sum()", "df.loc[0, 'p'] = 7", "input df"),
     "a closure that moved on": (
-        "def counter():\n    n = 0\n    def inc(k):\n        nonlocal n\n        n += k\n    def peek(): return n\n    return inc, peek\ninc, peek = counter()", "y = peek()", "inc(4)", "closure n 0 → 4"
+        "def counter():\n    n = 0\n    def inc(k):\n        nonlocal n\n        n += k\n    def peek(): return n\n    return inc, peek\ninc, peek = counter()", "y = peek()", "inc(4)", "closure n of peek() 0 → 4"
     ),
     "an attribute set on a module": (MODULE.format(name="setter", limit=1, other=1) + "setter = load('setter')", "y = setter.helper(1)", "setter.LIMIT = 5", "LIMIT 1 → 5"),
     "a function put into a library": ("import colorsys\ndef g(): return colorsys.rgb_to_hls(1, 1, 1)", "y = g()", "colorsys.rgb_to_hls = lambda *v: 'mine'", "colorsys"),
+    "a function put into a library, called by the cell": ("import colorsys", "y = colorsys.rgb_to_hls(1, 1, 1)", "colorsys.rgb_to_hls = lambda *v: 'mine'", "colorsys.rgb_to_hls"),
+    "the same by another name": ("import colorsys as c", "y = c.rgb_to_hls(1, 1, 1)", "c.rgb_to_hls = lambda *v: 'mine'", "colorsys.rgb_to_hls"),
+    "the same, imported by the cell": ("", "import colorsys\ny = colorsys.rgb_to_hls(1, 1, 1)", "import colorsys as c; c.rgb_to_hls = lambda *v: 'mine'; del c", "colorsys.rgb_to_hls"),
+    "the same, from its module": ("", "from colorsys import rgb_to_hls as f\ny = f(1, 1, 1)", "import colorsys as c; c.rgb_to_hls = lambda *v: 'mine'; del c", "colorsys.rgb_to_hls"),
+    "a constant put into a library": ("import colorsys", "y = colorsys.ONE_THIRD", "colorsys.ONE_THIRD = 5", "colorsys.ONE_THIRD"),
+    "a module that the cell imports": (
+        MODULE.format(name="incell2", limit=1, other=1) + "import sys; 'incell2' in sys.modules and load('incell2')", "import incell2\ny = incell2.helper(1)",
+        MODULE.format(name="incell2", limit=2, other=1) + "load('incell2')", "LIMIT 1 → 2",
+    ),
+    "a submodule that the cell imports": (
+        "write('pack2/__init__.py', '')\nwrite('pack2/sub.py', 'def g(v): return v')\nload('pack2')", "from pack2 import sub\ny = sub.g(1)",
+        "write('pack2/sub.py', 'def g(v): return -v')\nload('pack2.sub')", "g() changed",
+    ),
+    "a module handed around": (MODULE.format(name="whole", limit=1, other=1) + "whole = load('whole')\ndef use(m): return m.other(1)", "y = use(whole)", MODULE.format(name="whole", limit=1, other=2) + "load('whole')", "other() changed"),
+    "an attribute of a module by a variable name": (MODULE.format(name="byname", limit=1, other=1) + "byname = load('byname'); name = 'other'", "y = getattr(byname, name)(1)", MODULE.format(name="byname", limit=1, other=2) + "load('byname')", "other() changed"),
+    "an attribute of a module by its dict": (MODULE.format(name="bydict", limit=1, other=1) + "bydict = load('bydict')", "y = bydict.__dict__['other'](1)", MODULE.format(name="bydict", limit=1, other=2) + "load('bydict')", "other() changed"),
+    "what a module makes when asked": (
+        "write('asked.py', 'def __getattr__(name): return 1')\nasked = load('asked')", "y = asked.anything", "write('asked.py', 'def __getattr__(name): return 2')\nload('asked')", "__getattr__() changed",
+    ),
+    "a module's function in a magic": (MODULE.format(name="inmagic", limit=1, other=1) + "inmagic = load('inmagic')", "%time y = inmagic.helper(1)", MODULE.format(name="inmagic", limit=2, other=1) + "load('inmagic')", "LIMIT 1 → 2"),
+    "a module's constant in a shell line": (MODULE.format(name="inshell", limit=1, other=1) + "inshell = load('inshell')", "!echo {inshell.LIMIT}", MODULE.format(name="inshell", limit=2, other=1) + "load('inshell')", "LIMIT 1 → 2"),
     "a function by a variable name": ("import math\nname = 'sin'", "y = getattr(math, name)(1)", "name = 'cos'", "input name 'sin' → 'cos'"),
     "a table of functions": ("def p(v): return v\ntable = {'p': p}", "y = table['p'](1)", "def p(v): return -v\ntable = {'p': p}", "input table"),
     "a partial": ("import functools\ndef p(a, v): return a + v\nq = functools.partial(p, 1)", "y = q(1)", "q = functools.partial(p, 2)", "input q"),
@@ -379,7 +429,7 @@ def test_a_global_that_is_read_and_changed(pair):
         warned += text(out, "stderr")
     assert does(k, "print(n, len(calls))") == "3 3\n"
     assert warned.count("not kept") == 1
-    assert "binds something anew that it also reads" in warned
+    assert "it binds global n anew, which it also reads" in warned
 
 
 def test_live_handles(pair):

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from IPython.core.error import UsageError
@@ -9,7 +10,14 @@ from IPython.core.error import UsageError
 from nbflow.notebook.header import CellOptions, flags, parse
 from nbflow.options import TaskOptions
 
-SPACE = {"ttl": timedelta(days=1), "n": 3, "delays": [1, 5], "word": "feed", "errors": (OSError, KeyError)}
+SPACE = {
+    "ttl": timedelta(days=1),
+    "n": 3,
+    "delays": [1, 5],
+    "word": "feed",
+    "errors": (OSError, KeyError),
+    "paths": ["a.csv", Path("b.csv")],
+}
 
 
 def test_every_flag_of_an_option_is_known_and_documented():
@@ -30,6 +38,9 @@ def test_every_flag_of_an_option_is_known_and_documented():
         ("--retries 4", "retries", 4),
         ("--retries=4", "retries", 4),
         ("--retries {n + 1}", "retries", 4),
+        ("--file a.csv", "files", ("a.csv",)),
+        ("prices --file a.csv 'b c.csv' --retries 2 --file=$word.csv", "files", ("a.csv", "b c.csv", "feed.csv")),
+        ("--file $paths {word}.txt", "files", ("a.csv", "b.csv", "feed.txt")),
         ("--retry-delay 1,5,30", "retry_delay_seconds", [1.0, 5.0, 30.0]),
         ("--retry-delay $delays", "retry_delay_seconds", [1, 5]),
         ("--jitter 0.5", "retry_jitter_factor", 0.5),
@@ -78,6 +89,8 @@ def test_a_delay_that_doubles():
     [
         ("--retires 3", "unknown flag --retires; did you mean --retries?"),
         ("--frobnicate", "unknown flag --frobnicate"),
+        ("--file", "--file needs a value: --file P..."),
+        ("--file $n", "--file (3,): give a list of paths"),
         ("--expires soon", "--expires: 'soon' is not a duration"),
         ("--expires -1", "--expires"),
         ("--retries -1", "--retries -1: give a whole number"),

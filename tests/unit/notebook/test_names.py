@@ -104,6 +104,9 @@ def test_reads_that_only_the_run_can_decide(source, names):
         "get_ipython().run_line_magic('run', '-i other.py')",
         "get_ipython().run_line_magic('time', 'x = = 3')",
         "def f(): return globals()\nf()",
+        "def f(c): return eval(c)",
+        "f = lambda c: exec(c)",
+        "get_ipython().run_line_magic('who', '')",
     ],
 )
 def test_cells_whose_inputs_nobody_can_know(source):
@@ -111,7 +114,9 @@ def test_cells_whose_inputs_nobody_can_know(source):
     assert found(source).opaque
 
 
-@pytest.mark.parametrize("source", ["vars(x)", "df.eval('a + b')", "x.globals", "eval = f; eval(x)", "dir(x)"])
+@pytest.mark.parametrize(
+    "source", ["vars(x)", "df.eval('a + b')", "def f(): return eval('a')", "x.globals", "eval = f; eval(x)", "dir(x)"]
+)
 def test_cells_that_only_look_reflective(source):
     """These are ordinary cells: refusing to cache them would puzzle."""
     assert not found(source).opaque

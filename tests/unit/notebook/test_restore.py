@@ -9,6 +9,7 @@ import pytest
 
 from nbflow.errors import UnstorableError
 from nbflow.notebook.freeze import Surroundings
+from nbflow.notebook.heap import memories
 from nbflow.notebook.names import names_of
 from nbflow.notebook.places import definitions, places
 from nbflow.notebook.restore import CellPickle, Recording, put_into_effect
@@ -36,7 +37,8 @@ def again(source, main):
         before,
         {},
         places(cell.compiled()),
-        frozenset(map(id, bound.values())),
+        {},
+        memories(bound),
         frozenset(definitions(body, bound)),
     )
     stream, buffers = pickles.dumps(Recording(bound))
@@ -95,7 +97,7 @@ def test_a_live_class_of_the_same_text_is_kept(main):
     exec(compile("class Kept:\n    n = 1", "<cell>", "exec"), main)
     kept = main["Kept"]
     pickles = CellPickle(cell, "<cell>", main, {})
-    pickles.around = Surroundings(main, {}, {}, places(cell.compiled()), frozenset(), frozenset({"Kept"}))
+    pickles.around = Surroundings(main, {}, {}, places(cell.compiled()), {}, frozenset(), frozenset({"Kept"}))
     stream, _ = pickles.dumps(Recording({"Kept": kept}))
     first = pickles.loads(io.BytesIO(stream).getvalue(), []).names["Kept"]
     main["Kept"] = first
