@@ -1,20 +1,35 @@
 """The store: results on disk, sealed, bounded, shared by all processes of a user."""
 
-from nbflow.store.location import locate, open_store
+from nbflow.store.bundle import Exported, Imported
+from nbflow.store.container import Verify
+from nbflow.store.counts import Owner, Stats, TaskStats
+from nbflow.store.location import locate, open_store, storage_of, verify_of
 from nbflow.store.row import Draft, Found, Info
 from nbflow.store.serializers import Serializer, serializer_of
+from nbflow.store.sizes import size_of
 from nbflow.store.store import Store
-from nbflow.store.upkeep import Stats, Verified
+from nbflow.store.trusted import trusted_keys
+from nbflow.store.upkeep import Leftovers, Verified
 
 __all__ = [
     "Draft",
+    "Exported",
     "Found",
+    "Imported",
     "Info",
+    "Leftovers",
+    "Owner",
     "Serializer",
     "Stats",
     "Store",
+    "TaskStats",
     "Verified",
+    "Verify",
     "locate",
     "open_store",
     "serializer_of",
+    "size_of",
+    "storage_of",
+    "trusted_keys",
+    "verify_of",
 ]

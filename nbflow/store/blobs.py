@@ -1,5 +1,6 @@
 """The folder of containers, and the one where damaged things go."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -53,11 +54,29 @@ class Blobs:
                 freed += _delete_older(path, now - _KEPT)
         return freed
 
+    def strays(self, known: frozenset[str], now: float) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        """Files, with their bytes, that no row names and that no save under way made; and those put aside."""
+        orphans = [
+            (f"blobs/{name}", found.st_size)
+            for name, path in self._files()
+            if name not in known and (found := _seen(path)) and found.st_mtime < now - _GRACE
+        ]
+        aside = [path for path in sorted(self.aside.rglob("*")) if not path.is_dir()] if self.aside.is_dir() else []
+        return orphans, [
+            (str(path.relative_to(self.aside.parent)), found.st_size) for path in aside if (found := _seen(path))
+        ]
+
     def _files(self) -> Iterator[tuple[str, Path]]:
         with suppress(FileNotFoundError, NotADirectoryError):
             for folder in sorted(self.folder.iterdir()):
                 if folder.is_dir():
                     yield from ((f"{folder.name}/{path.name}", path) for path in sorted(folder.iterdir()))
+
+
+def _seen(path: Path) -> os.stat_result | None:
+    with suppress(OSError):
+        return path.lstat()
+    return None
 
 
 def _delete_older(path: Path, than: float) -> int:

@@ -18,7 +18,7 @@ import weakref
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from nbflow.errors import DamagedError, StoreError
+from nbflow.errors import DamagedError, UnstorableError
 from nbflow.store.digests import digesting
 from nbflow.store.trouble import trouble
 
@@ -116,8 +116,8 @@ class Spool:
     def _open(self) -> None:
         """Make the file, if there is none yet, and move what was kept in memory there."""
         if self.size > self._limit:
-            raise StoreError(
-                f"the value takes more than the store may hold in all ({self._limit:,} bytes): raise max_size"
+            raise UnstorableError(
+                f"it takes more than the store may hold in all ({self._limit:,} bytes): raise max_size"
             )
         if self._file >= 0:
             return

@@ -30,9 +30,15 @@ def prepare(folder: Path) -> None:
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(20, "a file stands in its way", str(folder))
     if found.st_uid != os.geteuid():
-        raise StoreError(f"the store {folder} belongs to another user (number {found.st_uid}): {_CURE}")
+        raise StoreError(
+            f"the store {folder} belongs to another user (number {found.st_uid}), who could change or delete results "
+            f"while they are in use: {_CURE}, and take theirs over by `nbflow export` and `nbflow import`"
+        )
     if found.st_mode & stat.S_IWOTH:
-        raise StoreError(f"anybody could write the store {folder}: chmod o-w it, or {_CURE}")
+        raise StoreError(
+            f"anybody could write the store {folder}, and change or delete results while they are in use: chmod o-w "
+            f"it, or {_CURE}"
+        )
     for name, text in _FILES.items():
         path = folder / name
         if not path.exists():

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from nbflow.store.locks import Flights
-from nbflow.store.trouble import CORRUPT, code_of, trouble
+from nbflow.store.lockfile import LockFile
+from nbflow.store.trouble import CORRUPT, REFUSALS, code_of, trouble
 
 __all__ = ["Execute", "Index", "Owner", "transaction"]
 
@@ -91,11 +91,11 @@ class Index:
         folder: The index's own folder.
     """
 
-    def __init__(self, folder: Path, flights: Flights, owner: Owner) -> None:
+    def __init__(self, folder: Path, locks: LockFile, owner: Owner) -> None:
         self.folder = folder
         self.link: Link | None = None
         self._path = folder / "cache.db"
-        self._flights, self._owner = flights, owner
+        self._locks, self._owner = locks, owner
         self._identity: tuple[int, int] | None = None
         _indexes.add(self)
 
@@ -106,13 +106,14 @@ class Index:
             StoreError: The index can be neither used nor mended.
         """
         try:
-            try:
-                return self._run(work, create=create)
-            except (sqlite3.Error, OSError) as error:
-                if not self._mend(error):
-                    raise
+            for again in (False, True):
+                try:
+                    return self._run(work, create=create)
+                except REFUSALS as error:
+                    if not self._mend(error, again=again):
+                        raise
             return self._run(work, create=create)
-        except (sqlite3.Error, OSError) as error:
+        except REFUSALS as error:
             raise trouble(self.folder.parent, error) from error
 
     def _run(self, work: Callable[[Execute], T], *, create: bool) -> T | None:
@@ -130,7 +131,7 @@ class Index:
         if self.link is None or self._identity == self._look():
             return True
         self.link = None
-        self._flights.moved()
+        self._locks.moved()
         return False
 
     def close(self) -> None:
@@ -149,46 +150,50 @@ class Index:
         if not create and not self._path.exists():
             return None
         self._owner.prepare()
-        with self._flights.making():
+        with self._locks.making():
             if self.link is not None:
                 return self.link
-            if not self._whole():
-                self._make(None)
+            link = self._whole() or self._make(None)
             self._identity = self._look()
-            self.link = Link(self._path)
-            return self.link
+            self.link = link
+            return link
 
-    def _whole(self) -> bool:
+    def _whole(self) -> Link | None:
+        """A connection to what is there, None where it is nothing or only half."""
         if not self._path.exists():
-            return False
+            return None
         try:
             link = Link(self._path)
-            return link.execute(_MADE).fetchone() is not None
-        except sqlite3.Error as error:
+            return link if link.execute(_MADE).fetchone() else None
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             if code_of(error) in CORRUPT:
-                self._make(self._set_aside())
-                return True
+                return self._make(self._set_aside())
             raise
 
-    def _make(self, lost: Path | None) -> None:
+    def _make(self, lost: Path | None) -> Link:
         from nbflow.store.disk import make  # noqa: PLC0415 - imports diskcache: 20 ms, once in a store's life
 
         make(self.folder, shared=self._owner.shared)
         link = Link(self._path)
         self._owner.refill(link.execute, lost)
+        return link
 
-    def _mend(self, error: Exception) -> bool:
-        """Whether it is worth trying again."""
+    def _mend(self, error: Exception, *, again: bool) -> bool:
+        """Whether it is worth trying again.
+
+        Our statements are right, so one that makes no sense to SQLite meets a table that is half made, which opening
+        finishes, or if it does so again, one whose description is damaged.
+        """
         if not self.check():
             return True
-        if code_of(error) in CORRUPT:
-            with self._flights.making():
+        senseless = code_of(error) == sqlite3.SQLITE_ERROR
+        if code_of(error) in CORRUPT or (senseless and again):
+            with self._locks.making():
                 if self._identity == self._look():
                     self._make(self._set_aside())
                 self.link = None
             return True
-        closed = isinstance(error, sqlite3.ProgrammingError)
-        if closed or "no such table" in str(error):
+        if senseless or isinstance(error, sqlite3.ProgrammingError):  # it was closed
             self.link = None
         return self.link is None and not isinstance(error, OSError)
 

@@ -1,20 +1,25 @@
-"""Where the store lies: the same from any working directory, and nobody else's."""
+"""Where the store lies, the same from any working directory, and how it is set: in code, environment or project."""
 
 import atexit
+import copyreg
 import os
 import threading
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from nbflow.errors import ConfigurationError
 from nbflow.logs import warn as _warn
+from nbflow.store.container import Verify
 from nbflow.store.seal import user_secret
+from nbflow.store.sizes import size_of
 from nbflow.store.store import Store
+from nbflow.store.trusted import trusted_keys
 
-__all__ = ["locate", "open_store"]
+__all__ = ["locate", "open_store", "storage_of", "verify_of"]
 
-_NAME = ".nbflow"
+_NAME: Final = ".nbflow"
+_VERIFY: Final = ("full", "sealed")
 
 _stores: dict[str, Store] = {}
 _guard = threading.Lock()
@@ -30,22 +35,13 @@ def locate(start: Path | None = None, environ: Mapping[str, str] = os.environ) -
         start: Where the notebook is; None is the working directory.
         environ: The environment.
     """
-    start = Path(os.path.abspath(start or Path.cwd()))  # noqa: PTH100 - `resolve` would leave a linked project
+    start = _absolute(start or Path.cwd())
     if named := environ.get("NBFLOW_STORE"):
-        return _absolute(named, start)
-    home = _home(environ)
-    root: Path | None = None
-    for folder in (start, *start.parents):
-        if folder == home:
-            continue
-        settings = folder / "pyproject.toml"
-        is_project = settings.is_file()
-        if is_project and (named := _setting(settings)):
-            return _absolute(named, folder)
-        if root is None and (is_project or (folder / _NAME).is_dir() or (folder / ".git").exists()):
-            root = folder
-        if is_project:
-            break
+        return _absolute(start / Path(named).expanduser())
+    root, project = _project(start, environ)
+    named = _table(project).get("store") if project else None
+    if project and isinstance(named, str) and named:
+        return _absolute(project.parent / Path(named).expanduser())
     return (root or start) / _NAME
 
 
@@ -53,30 +49,91 @@ def open_store(
     path: str | os.PathLike[str] | None = None,
     *,
     warn: Callable[[str], object] | None = None,
-    max_size: int | None = None,
+    verify: Verify | None = None,
+    max_size: int | str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Store:
     """The store in a folder, one object for each folder of this process. Nothing is made before the first use.
 
+    What is not given here is as `NBFLOW_VERIFY` and `NBFLOW_MAX_SIZE` say, or else `verify` and `max-size` under
+    `[tool.nbflow]` in the nearest pyproject.toml. What is given counts for all who use the folder in this process.
+
     Args:
         path: Its folder; None is where `locate` says.
         warn: Told what the user must know; only what the first caller gives counts.
-        max_size: Bytes it may hold; likewise.
+        verify: `full` checks bulk data when it is loaded; `sealed` only what code could hide in, which is faster.
+        max_size: Bytes that it may hold, or text such as `5GB`; by default 10 GB or a tenth of the volume, the smaller.
         environ: The environment.
 
     Raises:
+        ConfigurationError: A setting cannot be meant as it was written.
         StoreError: There is no key to seal entries with.
     """
+    verify = None if verify is None else verify_of(verify)
+    bound = None if max_size is None else size_of(max_size, "max_size")
     folder = locate(environ=environ) if path is None else Path(path).expanduser()
     name = os.path.realpath(folder)
     with _guard:
         store = _stores.get(name)
         if store is None:
-            store = Store(Path(name), user_secret(environ), warn=warn or _warn, max_size=max_size)
+            say = warn or _warn
+            store = Store(Path(name), user_secret(environ), warn=say, trusted=trusted_keys(environ))
+            store.adjust(**_settings(environ, say))
             if not _stores:
                 atexit.register(_close)
             _stores[name] = store
+        store.adjust(verify=verify, max_size=bound)
         return store
+
+
+copyreg.pickle(Store, lambda store: (open_store, (str(store.folder),)))  # never with its key
+
+
+def storage_of(given: Any) -> Path | Store:
+    """What `result_storage=` may be: the path of a folder, a `Store`, or an object of Prefect's kind that names one.
+
+    Raises:
+        ConfigurationError: It is none of these.
+    """
+    inner = getattr(given, "result_storage", None) or given  # ResultStore(result_storage=...)
+    if isinstance(inner, Store):
+        return inner
+    inner = getattr(inner, "basepath", None) or inner  # LocalFileSystem(basepath=...)
+    if not isinstance(inner, str | os.PathLike) or not os.fspath(inner):
+        raise ConfigurationError(f"result_storage={given!r}: give the path of a folder, or a Store")
+    return Path(inner).expanduser().absolute()
+
+
+def verify_of(given: Any, what: str = "verify") -> Verify:
+    """A way to check what is loaded.
+
+    Raises:
+        ConfigurationError: There is no such way.
+    """
+    if given not in _VERIFY:
+        raise ConfigurationError(f"{what}={given!r}: give {' or '.join(_VERIFY)}")
+    found: Verify = given
+    return found
+
+
+_FORMS: Final[dict[str, Callable[[Any, str], Any]]] = {"verify": verify_of, "max_size": size_of}
+
+
+def _settings(environ: Mapping[str, str], warn: Callable[[str], object]) -> dict[str, Any]:
+    """What the environment and the project say of a store; what cannot be meant is told, and ends no step."""
+    _, project = _project(_absolute(Path.cwd()), environ)
+    table = _table(project) if project else {}
+    found: dict[str, Any] = {}
+    for name, form in _FORMS.items():
+        variable, key = f"NBFLOW_{name.upper()}", name.replace("_", "-")
+        value, what = environ.get(variable), variable
+        if not value:
+            value, what = table.get(key), f"{project}: {key}"
+        try:
+            found[name] = None if value is None else form(value, what)
+        except ConfigurationError as error:
+            warn(f"{error}; it is not followed")
+    return found
 
 
 def _close() -> None:
@@ -85,8 +142,24 @@ def _close() -> None:
     _stores.clear()
 
 
-def _absolute(named: str, base: Path) -> Path:
-    return Path(os.path.abspath(base / Path(named).expanduser()))  # noqa: PTH100 - as above
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would leave a linked project
+
+
+def _project(start: Path, environ: Mapping[str, str]) -> tuple[Path | None, Path | None]:
+    """The project that a folder belongs to, and the nearest pyproject.toml; None where there is none."""
+    home = _home(environ)
+    root: Path | None = None
+    for folder in (start, *start.parents):
+        if folder == home:
+            continue
+        settings = folder / "pyproject.toml"
+        is_project = settings.is_file()
+        if root is None and (is_project or (folder / _NAME).is_dir() or (folder / ".git").exists()):
+            root = folder
+        if is_project:
+            return root, settings
+    return root, None
 
 
 def _home(environ: Mapping[str, str]) -> Path | None:
@@ -96,11 +169,14 @@ def _home(environ: Mapping[str, str]) -> Path | None:
         return None
 
 
-def _setting(path: Path) -> str | None:
+def _table(path: Path) -> Mapping[str, Any]:
+    """`[tool.nbflow]` of a pyproject.toml; nothing where it cannot be read."""
+    import tomllib  # noqa: PLC0415 - 4 ms, which only those pay who keep their settings there
+
     try:
         with path.open("rb") as file:
             settings: Any = tomllib.load(file)
-        named = settings.get("tool", {}).get("nbflow", {}).get("store")
+        table = settings.get("tool", {}).get("nbflow", {})
     except (OSError, ValueError, AttributeError):
-        return None
-    return named if isinstance(named, str) and named else None
+        return {}
+    return table if isinstance(table, dict) else {}

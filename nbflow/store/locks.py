@@ -1,73 +1,79 @@
 """One flight per key: of all threads, tasks and processes of a host, one computes and the others wait.
 
 In the process a table, then between processes a byte of one file for each key: 0.8 µs, where a lock file of its
-own costs 10 and a lock library's 107, and the kernel frees it at once when its holder dies. POSIX locks belong to
-processes: closing *any* descriptor of the file drops them all, so there is one `Flights` for a file and it opens
-it once. https://pubs.opengroup.org/onlinepubs/9799919799/functions/fcntl.html
+own costs 10 and a lock library's 107, and the kernel frees it at once when its holder dies.
 """
 
 import errno
 import fcntl
 import hashlib
-import heapq
-import itertools
 import os
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Final
 
+from nbflow.clock import Clock
 from nbflow.errors import InterfaceError
-from nbflow.logs import logger
+from nbflow.logs import logger, warn
+from nbflow.store.lockfile import LockFile
+from nbflow.store.waits import Waits, holder, insist
 
 __all__ = ["Flights", "flights_of"]
 
-_PATIENCE = 30.0
-"""Seconds that the kernel may call a wait a deadlock before the key is run beside its other holder."""
-
-_MOMENT = 5.0
+_MOMENT: Final = 5.0
 """Seconds that a fork waits for a store to be made."""
 
 _SHORTEST, _LONGEST = 0.002, 0.25
-_WAIT, _TRY = fcntl.LOCK_EX, fcntl.LOCK_EX | fcntl.LOCK_NB
-_TAKEN = (errno.EAGAIN, errno.EACCES)
+"""Seconds between two looks at a key that another process holds, for those who may not block a thread."""
+
+_PATIENCE: Final = 10.0
+"""Seconds after which somebody who waits for another process is told so."""
 
 
 class _Flight:
-    """Who runs a key, a lock that is free once they are done, and who wants to hear of it."""
+    """Who runs a key, a lock that is free once they are done, and who wants to hear of it.
 
-    __slots__ = ("done", "held", "owner", "place", "waiters")
+    Attributes:
+        file: Where its byte is locked, also if the store has moved meanwhile; below 0 there are no locks.
+        held: Whether its turn has come.
+    """
+
+    __slots__ = ("done", "file", "held", "owner", "place", "waiters")
 
     def __init__(self, key: str, owner: object) -> None:
         self.owner = owner
+        self.file = -1
         self.held = False
         self.done = threading.Lock()
         self.done.acquire()
         self.waiters: list[Callable[[], object]] = []
-        try:
-            self.place = 1 + int(key[:15], 16)
-        except ValueError:
-            self.place = _place(key)
+        self.place = _place(key)
 
 
 class Flights:
     """Claims on keys, for all stores of this process that share a folder.
 
     Args:
-        path: The file whose bytes are locked. Until `making` has opened it, and where that fails (a read-only
-            folder), claims hold in this process only.
+        path: The file whose bytes are locked.
+
+    Attributes:
+        file: That file. Until it was opened, and where that fails (a read-only folder), claims hold in this process
+            only.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.file = LockFile(path)
+        self._forget()
+
+    def _forget(self) -> None:
         self._flights: dict[str, _Flight] = {}
-        self._waiting: dict[object, str] = {}
-        self._file = -1
-        self._left: list[int] = []
-        self._making = threading.RLock()
-        self._poller = _Poller(self)
+        self._inherited: dict[int, object] = {}
+        self._waits = Waits()
+        self._clock = Clock()
 
     def claim(self, key: str, owner: object = None, *, wait: bool = True) -> bool:
         """As `Store.claim` says."""
@@ -79,16 +85,23 @@ class Flights:
                 raise InterfaceError("a step waits for its own result: it calls itself with the same inputs")
             if not wait:
                 return False
-            self._queue(key, owner, front)
+            leave = self._enter(owner, front.place)
+            try:
+                with front.done:  # its end says nothing about who is next
+                    pass
+            finally:
+                leave()
+        mine.file = self.file.number
         try:
-            fcntl.lockf(self._file, _WAIT if wait else _TRY, 1, mine.place)
-            mine.held = True
-        except (OSError, ValueError):  # ValueError: the file is not open yet
-            mine.held = self._insist(key, mine, wait=wait)
+            fcntl.lockf(mine.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, mine.place)
+        except (OSError, ValueError) as error:  # ValueError: the file is not open yet
+            if getattr(error, "errno", 0) in (errno.EAGAIN, errno.EACCES) and not self._behind(key, mine, wait=wait):
+                return False  # without locks a key may run twice, which is safe
         except BaseException:
             self._land(key, mine)
             raise
-        return mine.held
+        mine.held = True
+        return True
 
     def release(self, key: str, owner: object = None) -> None:
         """Give up a claim, from any thread; a key that is not claimed, or by another owner, is left alone."""
@@ -96,148 +109,97 @@ class Flights:
         if flight is None or not flight.held or (owner is not None and flight.owner != owner):
             return
         try:  # before others of this process may lock it: the lock is the process's
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, flight.place)
+            fcntl.lockf(flight.file, fcntl.LOCK_UN, 1, flight.place)
         except (OSError, ValueError):
             logger.debug("there was no lock to give up")
         self._land(key, flight)
 
-    def when_free(self, key: str, callback: Callable[[], object]) -> None:
-        """Call back once, soon after the key may be claimed again, from whichever thread notices.
+    def when_free(self, key: str, callback: Callable[[], object], owner: object = None) -> Callable[[], None]:
+        """As `Store.when_free` says."""
+        leave = self._enter(owner, _place(key))
 
-        Somebody else may be faster: claim again without waiting, and come back here if that fails.
-        """
+        def tell() -> None:
+            leave()
+            with suppress(Exception):  # whatever a waiter does (its event loop may be gone), the one who lands goes on
+                callback()
+
         flight = self._flights.get(key)
         if flight is None:
-            self._poller.add(key, callback)
-            return
-        flight.waiters.append(callback)
+            self._clock.after(_SHORTEST, partial(self._poll, key, owner, tell, _SHORTEST, 0.0))
+            return leave
+        flight.waiters.append(tell)
         if self._flights.get(key) is not flight:  # it landed meanwhile, and perhaps had told its waiters already
-            try:
-                flight.waiters.remove(callback)
-            except ValueError:
-                return
-            _tell(callback)
-
-    @contextmanager
-    def making(self) -> Iterator[None]:
-        """Alone on this host to make or mend the store. Without locks there, alone in this process.
-
-        Raises:
-            OSError: The folder or the file cannot be made.
-        """
-        with self._making:
-            if self._file < 0:
-                self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            file = self._file
-            try:
-                self._lock_first(file)
-                yield
-            finally:
-                with suppress(OSError):
-                    fcntl.lockf(file, fcntl.LOCK_UN, 1, 0)
-
-    @staticmethod
-    def _lock_first(file: int) -> None:
-        while True:
-            try:
-                fcntl.lockf(file, _WAIT, 1, 0)
-            except OSError as error:
-                if error.errno == errno.EDEADLK:
-                    time.sleep(_SHORTEST)  # no circle: whoever has this byte waits for nobody
-                    continue
-            return  # alone, or without locks
-
-    def moved(self) -> None:
-        """The folder is another one now: lock there from the next claim on. Somebody may still wait in the old."""
-        with self._making:
-            if self._file >= 0:
-                self._left.append(self._file)
-            self._file = -1
+            with suppress(ValueError):
+                flight.waiters.remove(tell)
+                tell()
+        return leave
 
     def close(self) -> None:
         """Close the file, unless a claim is held."""
-        with self._making:
-            if self._flights:
-                return
-            for file in (*self._left, self._file):
-                if file >= 0:
-                    os.close(file)
-            self._left.clear()
-            self._file = -1
+        if not self._flights:
+            self.file.close()
 
-    def hold(self, timeout: float) -> bool:
-        """Keep this process from making the store, until `let_go`; whether that went in time."""
-        return self._making.acquire(timeout=timeout)
-
-    def let_go(self) -> None:
-        """Undo `hold`, in the same thread."""
-        self._making.release()
+    def after(self, seconds: float, work: Callable[[], object]) -> None:
+        """Do what the store has to do later, and quickly, unless the process has ended by then."""
+        self._clock.after(seconds, work)
 
     def forked(self) -> None:
-        """In a child: its parent's claims are not its own, and the threads that would end them are not here."""
-        self.__init__(self.path)  # type: ignore[misc]
+        """In a child: its parent's claims are not its own, and the threads that would end them are not here.
 
-    def _insist(self, key: str, flight: _Flight, *, wait: bool) -> bool:
-        """Lock where it did not go at once: somebody is in front, or there are no locks here."""
-        try:
-            if self._file >= 0:
-                fcntl.lockf(self._file, _WAIT if wait else _TRY, 1, flight.place)
-        except OSError as error:
-            if error.errno in _TAKEN and not wait:
-                self._land(key, flight)
-                return False
-            if error.errno == errno.EDEADLK:
-                self._wait_on(key, flight)
-        except BaseException:
-            self._land(key, flight)
-            raise
-        return True  # without locks a key may run twice, which is safe
-
-    def _wait_on(self, key: str, flight: _Flight) -> None:
-        """Wait although the kernel sees a circle: it takes processes for threads, so there may be none.
-
-        If it insists, the key is run beside its other holder, because work that is done twice ends.
+        But what it runs may be a part of what its parent runs, which waits for it.
         """
-        delay, until = _SHORTEST, time.monotonic() + _PATIENCE
+        inherited = self._inherited | {each.place: each.owner for each in self._flights.values() if each.held}
+        self.file.forked()
+        self._forget()
+        self._inherited = inherited
+
+    # Waiting
+
+    def _enter(self, owner: object, wanted: int) -> Callable[[], None]:
+        """Write down that an owner waits; gives what ends it."""
+        lineage = _lineage(owner)
+        if not lineage:
+            return self._waits.enter(self.file.number, (), wanted)
+        held = {each.place for each in list(self._flights.values()) if each.held and each.owner in lineage}
+        held |= {place for place, parent in self._inherited.items() if parent in lineage}
+        return self._waits.enter(self.file.number, held, wanted)
+
+    def _behind(self, key: str, mine: _Flight, *, wait: bool) -> bool:
+        """Another process is in front: wait for it, or give up."""
         try:
-            while time.monotonic() < until:
+            if wait:
+                leave = self._enter(mine.owner, mine.place)
+                self._clock.after(_PATIENCE, partial(self._remind, key, mine))
                 try:
-                    fcntl.lockf(self._file, _WAIT, 1, flight.place)
-                except OSError as error:
-                    if error.errno != errno.EDEADLK:
-                        return
-                    time.sleep(delay)
-                    delay = min(2 * delay, _LONGEST)
-                else:
-                    return
+                    with suppress(OSError):
+                        insist(mine.file, mine.place)
+                finally:
+                    leave()
+                return True
         except BaseException:
-            self._land(key, flight)
+            self._land(key, mine)
             raise
-
-    def _queue(self, key: str, owner: object, front: _Flight) -> None:
-        """Wait for the flight in front; its end says nothing about who is next."""
-        self._waiting[owner] = key
-        try:
-            if self._circular(key, _lineage(owner), {key}):
-                raise InterfaceError("steps wait for each other in a circle: each needs the other's result")
-            with front.done:
-                pass
-        finally:
-            self._waiting.pop(owner, None)
-
-    def _circular(self, key: str, lineage: list[object], seen: set[str]) -> bool:
-        """Whether the key's holder, or a step that runs inside it, waits for one of a lineage."""
-        flight = self._flights.get(key)
-        if flight is None:
-            return False
-        if flight.owner in lineage:
-            return True
-        for waiting, wanted in list(self._waiting.items()):
-            if wanted not in seen and flight.owner in _lineage(waiting):
-                seen.add(wanted)
-                if self._circular(wanted, lineage, seen):
-                    return True
+        self._land(key, mine)
         return False
+
+    def _poll(self, key: str, owner: object, tell: Callable[[], object], delay: float, waited: float) -> None:
+        """Look whether a key can be claimed, by claiming it: a lock of ours would not keep us out."""
+        if waited <= _PATIENCE < waited + delay:
+            _say(self.file.number, _place(key), owner)
+        try:
+            free = self.claim(key, self, wait=False)
+        except OSError:
+            free = True
+        if free:
+            self.release(key, self)
+            tell()
+        else:
+            later = min(2 * delay, _LONGEST)
+            self._clock.after(later, partial(self._poll, key, owner, tell, later, waited + delay))
+
+    def _remind(self, key: str, mine: _Flight) -> None:
+        if self._flights.get(key) is mine and not mine.held:
+            _say(mine.file, mine.place, mine.owner)
 
     def _land(self, key: str, flight: _Flight) -> None:
         if self._flights.pop(key, None) is None:
@@ -245,60 +207,12 @@ class Flights:
         flight.done.release()
         while flight.waiters:
             with suppress(IndexError):
-                _tell(flight.waiters.pop(0))
-
-
-class _Poller:
-    """Asks for keys that other processes hold, ever more rarely, from one thread that ends when there are none."""
-
-    def __init__(self, flights: Flights) -> None:
-        self._flights = flights
-        self._due: list[tuple[float, int, float, str, Callable[[], object]]] = []
-        self._count = itertools.count()
-        self._changed = threading.Condition()
-        self._running = False
-
-    def add(self, key: str, callback: Callable[[], object]) -> None:
-        """Call back once the key is free."""
-        with self._changed:
-            heapq.heappush(self._due, (time.monotonic(), next(self._count), _SHORTEST, key, callback))
-            if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name="nbflow-waits", daemon=True).start()
-            self._changed.notify()
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                if not self._due:
-                    self._running = False
-                    return
-                at, _, delay, key, callback = self._due[0]
-                if (left := at - time.monotonic()) > 0:
-                    self._changed.wait(left)
-                    continue
-                heapq.heappop(self._due)
-            if self._free(key):
-                _tell(callback)
-                continue
-            with self._changed:
-                delay = min(2 * delay, _LONGEST)
-                heapq.heappush(self._due, (time.monotonic() + delay, next(self._count), delay, key, callback))
-
-    def _free(self, key: str) -> bool:
-        """Whether the key can be claimed; asked by claiming it, because a lock of ours would not keep us out."""
-        try:
-            if not self._flights.claim(key, self, wait=False):
-                return False
-        except OSError:
-            return True
-        self._flights.release(key)
-        return True
+                flight.waiters.pop(0)()
 
 
 _all: "weakref.WeakValueDictionary[str, Flights]" = weakref.WeakValueDictionary()
 _guard = threading.Lock()
-_held: list[Flights] = []
+_held: list[LockFile] = []
 
 
 def flights_of(path: Path) -> Flights:
@@ -313,7 +227,7 @@ def flights_of(path: Path) -> Flights:
 
 def _before_fork() -> None:
     """Let whoever makes a store finish: a child could not use one that was half made when it came into being."""
-    _held.extend(flights for flights in list(_all.values()) if flights.hold(_MOMENT))
+    _held.extend(flights.file for flights in list(_all.values()) if flights.file.hold(_MOMENT))
 
 
 def _after_fork() -> None:
@@ -332,6 +246,14 @@ def _in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
 
 
+def _say(file: int, place: int, owner: object) -> None:
+    """Tell whoever waits long what for: a holder that is stopped ends no wait."""
+    process, stopped = holder(file, place)
+    who = f"process {process}" if process else "another process"
+    text = f"{getattr(owner, 'task', 'a step')} waits for {who}, which is computing the same result"
+    warn(f"{text}, but is stopped: `kill -CONT {process}` lets it go on" if stopped else text)
+
+
 def _lineage(owner: object) -> list[object]:
     """An owner and those it runs in, innermost first."""
     found = []
@@ -343,10 +265,7 @@ def _lineage(owner: object) -> list[object]:
 
 def _place(key: str) -> int:
     """A byte of the file for each key: of 2^60, so strangers practically never share one. 0 is for `making`."""
-    return 1 + (int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 4)
-
-
-def _tell(callback: Callable[[], object]) -> None:
-    """Whatever a waiter does (its event loop may be gone), the one who lands goes on."""
-    with suppress(Exception):
-        callback()
+    try:
+        return 1 + int(key[:15], 16)
+    except ValueError:
+        return 1 + (int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 4)

@@ -1,7 +1,8 @@
-"""Seals: nothing is unpickled unless this user, or somebody who holds the same key, stored it.
+"""Seals: nothing is unpickled unless this user, or somebody whose key this user trusts, stored it.
 
 Unpickling runs code, so a store that others can write to could run theirs (CVE-2025-69872). Every row is
-sealed by HMAC-SHA256 (RFC 2104) with a key that lies outside the store. Whoever holds the key can forge.
+sealed by HMAC-SHA256 (RFC 2104) with a key that lies outside the store, and names that key by its id. Whoever
+holds a key can forge what it seals, so to trust one is to trust everybody who has it.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from nbflow.errors import StoreError
 
-__all__ = ["ID_SIZE", "SEAL_SIZE", "Seal", "key_file", "user_secret"]
+__all__ = ["ID_SIZE", "SEAL_SIZE", "Seal", "key_file", "make_key", "read_key", "settings_folder", "user_secret"]
 
 SEAL_SIZE = 32
 ID_SIZE = 8
@@ -47,8 +48,16 @@ def key_file(environ: Mapping[str, str]) -> Path:
     """Where the key lies: `NBFLOW_STORE_KEY_FILE`, else `nbflow/store.key` in the folder of the user's settings."""
     if named := environ.get("NBFLOW_STORE_KEY_FILE"):
         return Path(named).expanduser()
-    home = environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(home).expanduser() / "nbflow" / "store.key"
+    return settings_folder(environ) / "store.key"
+
+
+def settings_folder(environ: Mapping[str, str]) -> Path:
+    """The folder of the user's settings.
+
+    Raises:
+        RuntimeError: There is no home directory.
+    """
+    return Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "nbflow"
 
 
 def user_secret(environ: Mapping[str, str] = os.environ) -> bytes:
@@ -57,37 +66,47 @@ def user_secret(environ: Mapping[str, str] = os.environ) -> bytes:
     Raises:
         StoreError: It can be neither read nor made, or others could have changed it.
     """
+    where: Path | str = "~/.config/nbflow/store.key"
     try:
-        path = key_file(environ)
+        where = path = key_file(environ)
         try:
-            return _read(path)
+            return read_key(path)
         except FileNotFoundError:
-            _make(path)
-            return _read(path)
+            make_key(path, secrets.token_hex(32).encode())
+            return read_key(path)
     except (OSError, RuntimeError) as error:  # RuntimeError: no home directory to expand `~` to
-        where = environ.get("NBFLOW_STORE_KEY_FILE") or "~/.config/nbflow/store.key"
         raise StoreError(f"there is no key to seal entries with: {where}: {_plain(error)}; {_CURE}") from error
 
 
-def _read(path: Path) -> bytes:
+def read_key(path: Path) -> bytes:
+    """The key in a file.
+
+    Raises:
+        StoreError: It is too short, or everybody could read it, or others could have changed it.
+        OSError: It cannot be read.
+    """
     with path.open("rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         secret = file.read(4096).strip()
-    if stat.S_ISREG(mode) and mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise StoreError(f"others can write the key {path}: chmod 600 it, or delete it to have a new one made")
+    for bits, could in ((stat.S_IWGRP | stat.S_IWOTH, "write"), (stat.S_IROTH, "read")):
+        if stat.S_ISREG(mode) and mode & bits:
+            raise StoreError(
+                f"others can {could} the key {path}, and so forge entries: chmod 600 it, or delete it to have a new "
+                "one made"
+            )
     if len(secret) < 16:
         raise StoreError(f"the key {path} is too short: delete it to have a new one made; older entries become misses")
     return secret
 
 
-def _make(path: Path) -> None:
+def make_key(path: Path, secret: bytes) -> None:
     """Write a whole key beside the place and link it there: of many at once the first one stands."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         try:
-            os.write(handle, secrets.token_hex(32).encode() + b"\n")
+            os.write(handle, secret + b"\n")
             os.fsync(handle)
         finally:
             os.close(handle)

@@ -3,7 +3,9 @@
 import io
 import json
 import pickle
+import zlib
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any, Protocol, runtime_checkable
 
 from nbflow.errors import ConfigurationError
@@ -13,8 +15,10 @@ __all__ = [
     "JSON",
     "PICKLE",
     "Adapted",
+    "Compressed",
     "Joblib",
     "Json",
+    "Paired",
     "Pickle",
     "Serializer",
     "Sink",
@@ -119,17 +123,62 @@ class Joblib:
 
 
 class Json:
-    """JSON text: readable, and as poor in types as JSON is (tuples come back as lists)."""
+    """JSON text, which other programs can read. It takes what comes back as it was, and refuses all else."""
 
     name = "json"
 
     def dumps(self, value: Any) -> tuple[bytes, list[Any]]:
-        """One stream, no buffers."""
-        return json.dumps(value).encode(), []
+        """One stream, no buffers.
+
+        Raises:
+            TypeError: Something in the value, such as a tuple, would come back as something else.
+        """
+        text = json.dumps(value)
+        _check_json(value)
+        return text.encode(), []
 
     def loads(self, data: Data, buffers: Sequence[Data]) -> Any:  # noqa: ARG002 - there are none
         """The value again."""
         return json.loads(bytes(data))
+
+
+_JSON = frozenset({str, int, float, bool, type(None)})
+
+
+def _check_json(value: Any) -> None:
+    """Refuse what JSON has no word for: it writes a tuple as a list, and the key 1 as "1". There are no cycles."""
+    todo = [value]
+    while todo:
+        each = todo.pop()
+        if type(each) is list:
+            todo += [inner for inner in each if type(inner) not in _JSON]
+        elif type(each) is dict:
+            for key in each:
+                if type(key) is not str:
+                    raise TypeError(f"JSON has no keys of type {type(key).__name__}")
+            todo += [inner for inner in each.values() if type(inner) not in _JSON]
+        elif type(each) not in _JSON:
+            raise TypeError(f"JSON has no {type(each).__name__}")
+
+
+class Compressed:
+    """The stream of another serializer, by zlib.
+
+    Args:
+        inner: One without buffers.
+    """
+
+    def __init__(self, inner: Serializer) -> None:
+        self.inner = inner
+        self.name = f"compressed/{inner.name}"
+
+    def dumps(self, value: Any) -> tuple[bytes, list[Any]]:
+        """One stream, no buffers."""
+        return zlib.compress(self.inner.dumps(value)[0]), []
+
+    def loads(self, data: Data, buffers: Sequence[Data]) -> Any:
+        """The value again."""
+        return self.inner.loads(zlib.decompress(data), buffers)
 
 
 class Adapted:
@@ -143,17 +192,61 @@ class Adapted:
     def dumps(self, value: Any) -> tuple[bytes, list[Any]]:
         """One stream, no buffers."""
         data = self.inner.dumps(value)
-        return data.encode() if isinstance(data, str) else bytes(data), []
+        if isinstance(data, str):
+            return data.encode(), []
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"{self.name}.dumps gave no bytes but a {type(data).__name__}")
+        return bytes(data), []
 
     def loads(self, data: Data, buffers: Sequence[Data]) -> Any:  # noqa: ARG002 - there are none
         """The value again."""
         return self.inner.loads(bytes(data))
 
 
+class Paired:
+    """What another serializer makes of a value, with a second value of ours beside it.
+
+    Args:
+        inner: Takes the value.
+        beside: Goes through pickle; what it is does not matter for loading.
+    """
+
+    def __init__(self, inner: Serializer, beside: Any = None) -> None:
+        self.inner, self.beside = inner, beside
+        self.name = f"paired/{inner.name}"
+
+    def dump(self, value: Any, write: Write) -> list[Any]:
+        """Hand the stream on; gives the buffers left out, the value beside it last."""
+        if isinstance(self.inner, Pickle):
+            buffers = self.inner.dump(value, write)
+        else:
+            stream, buffers = self.inner.dumps(value)
+            write(stream)
+        return [*buffers, pickle.dumps(self.beside, 5)]
+
+    def dumps(self, value: Any) -> tuple[bytes, list[Any]]:
+        """The stream, and the buffers that it leaves out."""
+        file = io.BytesIO()
+        buffers = self.dump(value, file.write)
+        return file.getvalue(), buffers
+
+    def loads(self, data: Data, buffers: Sequence[Data]) -> tuple[Any, Any]:
+        """The value again, and the one beside it."""
+        *those, beside = buffers
+        return self.inner.loads(data, those), pickle.loads(beside)
+
+
 PICKLE = Pickle()
 JSON = Json()
-CODECS: dict[str, tuple[int, Any]] = {"pickle": (1, PICKLE), "joblib": (2, Joblib()), "json": (3, JSON)}
+CODECS: dict[str, tuple[int, Any]] = {
+    "pickle": (1, PICKLE),
+    "joblib": (2, Joblib()),
+    "json": (3, JSON),
+    "compressed/json": (4, Compressed(JSON)),
+}
 BY_CODEC: dict[int, Any] = dict(CODECS.values())
+_ALIASES = {"compressed/pickle": "joblib", "compressed/joblib": "joblib"}
+"""Prefect's words; joblib's format is a compressed pickle."""
 
 
 def codec_of(serializer: Serializer) -> tuple[int, str]:
@@ -163,10 +256,16 @@ def codec_of(serializer: Serializer) -> tuple[int, str]:
 
 
 def named(name: str) -> Serializer:
-    """A serializer by the name of an option: `pickle`, `joblib`, `json`, or Prefect's `compressed/pickle`."""
-    found = CODECS.get({"compressed/pickle": "joblib"}.get(name, name))
+    """A serializer by the name of an option: `pickle`, `joblib`, `json`, or Prefect's `compressed/pickle`.
+
+    Raises:
+        ConfigurationError: There is none of that name; the nearest one is named.
+    """
+    found = CODECS.get(_ALIASES.get(name, name))
     if found is None:
-        raise ConfigurationError(f"there is no serializer {name!r}: give one of {', '.join(CODECS)}, or an object")
+        near = get_close_matches(name, CODECS | _ALIASES, 1)
+        cure = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(CODECS)}, or give an object"
+        raise ConfigurationError(f"there is no serializer {name!r}; {cure}")
     serializer: Serializer = found[1]
     return serializer
 
@@ -183,4 +282,4 @@ def serializer_of(given: Any) -> Serializer:
         return named(given)
     if not (callable(getattr(given, "dumps", None)) and callable(getattr(given, "loads", None))):
         raise ConfigurationError(f"{given!r} is no serializer: it needs dumps(value) -> bytes and loads(bytes)")
-    return given if isinstance(given, (Pickle, Joblib, Json, Adapted)) else Adapted(given)
+    return given if isinstance(given, (Pickle, Joblib, Json, Compressed, Adapted)) else Adapted(given)

@@ -5,24 +5,28 @@ still has its value and goes on.
 """
 
 import math
-import sqlite3
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
 from nbflow.errors import DamagedError, StoreError
+from nbflow.store import counts
 from nbflow.store import row as rows
+from nbflow.store.bundle import Exported, Imported, pack, unpack
 from nbflow.store.container import INLINE, Blob, Spool, Verify, read, view_of
+from nbflow.store.counts import Owner
 from nbflow.store.row import Draft, Found, Info
 from nbflow.store.seal import Seal
 from nbflow.store.serializers import BY_CODEC, PICKLE, Serializer, codec_of
 from nbflow.store.table import FIND, TRAITS, Row, beside, put
-from nbflow.store.trouble import trouble
+from nbflow.store.trouble import REFUSALS, trouble
+from nbflow.store.trusted import Trusted
 from nbflow.store.unstorable import explain
-from nbflow.store.upkeep import Stats, Upkeep, Verified
+from nbflow.store.upkeep import Leftovers, Stats, Upkeep, Verified
 from nbflow.store.vault import Vault
 from nbflow.trace import Traits
 
@@ -43,6 +47,7 @@ class Store:
     Args:
         folder: Where it lies, as `locate` gives it.
         secret: The user's key, as `user_secret` gives it.
+        trusted: Keys of others whose entries load as well; None: there are none.
         warn: Told, in one line each, what the user must know.
         max_size: Bytes it may hold; None: 10 GB or a tenth of the volume, the smaller.
         verify: Whether loading checks bulk data against its digests too (`full`), or only what is sealed.
@@ -56,6 +61,7 @@ class Store:
         secret: bytes,
         *,
         warn: Callable[[str], object],
+        trusted: Trusted | None = None,
         max_size: int | None = None,
         verify: Verify = "full",
         clock: Callable[[], float] = time.time,
@@ -64,12 +70,12 @@ class Store:
         self.folder = folder
         self._verify: Verify = verify
         self._clock = clock
-        self._vault = Vault(folder, Seal(secret), warn, network=network)
+        self._vault = Vault(folder, Seal(secret), trusted or Trusted(None), warn, network=network)
         self._check = self._vault.check
         self._index = self._vault.index
         self._flights = self._vault.flights
         self._upkeep = Upkeep(self._vault, max_size, clock)
-        self._used = self._upkeep.used
+        self._used, self._hits = self._upkeep.used, self._upkeep.hits
         self._recheck = 0.0
 
     # The hot path, kept straight.
@@ -87,7 +93,7 @@ class Store:
         link = self._index.link  # held here, or another thread could close it meanwhile
         try:
             found = link.execute(FIND, span).fetchall()  # type: ignore[union-attr]
-        except (sqlite3.Error, OSError, AttributeError):  # there is none yet, or it must be mended
+        except (*REFUSALS, AttributeError):  # there is none yet, or it must be mended
             found = link = None
         if found is None:
             found = self._index.run(lambda execute: execute(FIND, span).fetchall(), create=False) or []
@@ -124,6 +130,7 @@ class Store:
         except Exception as error:  # it runs code of the user's classes
             raise StoreError(f"the stored value cannot be made here: {type(error).__name__}: {error}") from error
         self._used[found.row] = self._clock()
+        next(self._hits[found.row])
         return value
 
     def _unpack(self, found: Found) -> tuple[bytes, Sequence[Any]]:
@@ -143,6 +150,7 @@ class Store:
 
     def _newer(self, found: Found) -> Found | None:
         """What an entry was replaced by since it was found; the file of the old one went with it."""
+        self._recheck = 0.0  # or the whole folder did
         key = found.row.partition(".")[0]
         return next((each for each in self.find(key) if each.row == found.row and each.body != found.body), None)
 
@@ -184,7 +192,8 @@ class Store:
             spool.commit(blob, row.encode() + b"\0" + body)
             file, size = blob.name, blob.end
         entry = Row(row, draft.created, draft.cost, draft.tag, size, file, body)
-        self._vault.blobs.remove(self._index.run(lambda execute: put(execute, entry)) or ())
+        if replaced := self._index.run(lambda execute: put(execute, entry)):
+            self._vault.blobs.remove(replaced)
         return size
 
     def _thin(self, key: str) -> None:
@@ -203,8 +212,8 @@ class Store:
             wait: Return only once the answer is yes.
 
         Raises:
-            InterfaceError: The owner would wait for itself or for a step it runs in, also around others of this
-                process that wait.
+            InterfaceError: The owner would wait for itself or for a step it runs in, also around others that wait,
+                in whatever process.
         """
         if self._index.link is None:
             self._try_ready()
@@ -214,14 +223,18 @@ class Store:
         """Give up a claim, from any thread; one of another owner, if that is given, is left alone."""
         self._flights.release(key, owner)
 
-    def when_free(self, key: str, callback: Callable[[], object]) -> None:
+    def when_free(self, key: str, callback: Callable[[], object], owner: object = None) -> Callable[[], None]:
         """Call back once, soon after the key may be claimed again, from whichever thread notices.
 
-        Somebody else may be faster: claim again without waiting, and come back here if that fails.
+        Somebody else may be faster: claim again without waiting, and come back here if that fails. Whoever gives up
+        before calls what this returns.
+
+        Raises:
+            InterfaceError: As `claim`.
         """
         if self._index.link is None:
             self._try_ready()
-        self._flights.when_free(key, callback)
+        return self._flights.when_free(key, callback, owner)
 
     def _try_ready(self) -> None:
         with suppress(StoreError):  # no usable folder: claims hold in this process only
@@ -240,7 +253,7 @@ class Store:
         return self._upkeep.entries(tag)
 
     def stats(self) -> Stats:
-        """How full the store is."""
+        """How full the store is, and what it was good for, task by task."""
         return self._upkeep.stats()
 
     def forget(self, key: str) -> int:
@@ -252,22 +265,65 @@ class Store:
         """Delete the entries of a task, or all of them; gives how many there were."""
         return self._vault.delete("1", ()) if tag is None else self._vault.delete("tag = ?", (tag,))
 
-    def prune(self, max_size: int | None = None, older: float | None = None) -> int:
+    def prune(self, max_size: int | None = None, older: float | None = None, task: str | None = None) -> int:
         """Delete what is too old or too much, and files that nothing names; gives bytes freed.
 
         Args:
             max_size: Bytes that may stay; None is the store's own bound.
             older: Seconds; entries made longer ago go.
+            task: Its entries alone are bounded and grow old; None: all.
         """
-        return self._upkeep.prune(max_size, older)
+        return self._upkeep.prune(max_size, older, task)
 
     def verify(self, *, repair: bool = False) -> Verified:
         """Check every entry against its seal and its digests; nothing is unpickled.
 
         Args:
-            repair: Put damaged ones aside.
+            repair: Put damaged ones aside, and delete what `leftovers` lists as orphans.
         """
         return self._upkeep.verify(repair=repair)
+
+    def leftovers(self) -> Leftovers:
+        """Files that belong to no entry: left by processes that were killed, or damaged and put aside."""
+        return self._upkeep.leftovers()
+
+    def export(self, path: str | os.PathLike[str], tasks: Iterable[str] | None = None) -> Exported:
+        """Write entries to one file, sealed as they are here: of some tasks, or all.
+
+        Raises:
+            ConfigurationError: There cannot be such a file.
+            StoreError: It cannot be written.
+        """
+        self._upkeep.flush()
+        return pack(self._vault, Path(path), tasks)
+
+    def import_(self, path: str | os.PathLike[str]) -> Imported:
+        """Take in what `export` wrote, here or elsewhere. Only what the user's key or a trusted one sealed counts.
+
+        Nothing is unpickled, nothing newer is replaced, and what has arrived whole stays, whatever the rest is like.
+
+        Raises:
+            ConfigurationError: There is no such file, or it is no bundle.
+            StoreError: The store cannot take it.
+        """
+        found = unpack(self._vault, Path(path))
+        self._upkeep.bound()
+        return found
+
+    def matching(self, row: str, most: int = 8) -> list[Found]:
+        """Sound entries whose row's key begins so, newest first."""
+        found = self._index.run(lambda execute: counts.beginning(execute, row, most), create=False) or []
+        entries = [entry for each, body in found if (entry := self._check(each, body)) is not None]
+        return sorted(entries, key=_created, reverse=True)
+
+    def owners(self) -> list[Owner]:
+        """Whose entries these are, by the keys that they say they are sealed with."""
+        return self._upkeep.owners()
+
+    def adjust(self, *, verify: Verify | None = None, max_size: int | None = None) -> None:
+        """Change how loading checks, or the bound; None leaves it."""
+        self._verify = verify or self._verify
+        self._upkeep.adjust(max_size)
 
     def close(self) -> None:
         """Write down when entries were used, and let go of the files. The store may be used again."""

@@ -11,10 +11,8 @@ from nbflow.store.row import Found
 
 __all__ = [
     "COUNTS",
-    "ENTRIES",
     "FIND",
     "NAMES",
-    "NEXT",
     "TRAITS",
     "Row",
     "beside",
@@ -27,8 +25,6 @@ __all__ = [
 
 FIND: Final = "SELECT key, value FROM Cache WHERE key > ? AND key < ? AND raw = 1"
 TRAITS: Final = "SELECT key, value FROM Cache WHERE tag = ? AND store_time <= ? ORDER BY rowid DESC LIMIT ?"
-ENTRIES: Final = "SELECT key, tag, store_time, access_count, size, access_time FROM Cache WHERE raw = 1"
-NEXT: Final = "SELECT rowid, key, value FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT 1"
 COUNTS: Final = "SELECT value FROM Settings WHERE key IN ('count', 'size') ORDER BY key"
 NAMES: Final = "SELECT filename FROM Cache WHERE filename IS NOT NULL"
 
@@ -94,16 +90,16 @@ def touch(execute: Execute, used: dict[str, float]) -> None:
             execute(_TOUCH, (at, row, at))
 
 
-def victims(execute: Execute, surplus: int, now: float) -> list[int]:
-    """Which rows to give up to free so many bytes.
+def victims(execute: Execute, surplus: int, now: float, tag: str | None = None) -> list[int]:
+    """Which rows to give up, of all or of one task, to free so many bytes.
 
     An entry's worth is the seconds it saves, for each byte it takes and each second since its last use: the
     first to go is a big one that was cheap to compute and has not been asked for in a while.
     """
-    query = "SELECT rowid, size, access_time, access_count FROM Cache"
+    query, values = "SELECT rowid, size, access_time, access_count FROM Cache WHERE ?1 IS NULL OR tag = ?1", (tag,)
     worth = sorted(
         (((cost or 0) + 1e3) / max(size or 0, 1) / max(now - (used or 0), 1.0), rowid, size or 0)
-        for rowid, size, used, cost in execute(query)
+        for rowid, size, used, cost in execute(query, values)
     )
     chosen: list[int] = []
     for _, rowid, size in worth:
@@ -116,6 +112,6 @@ def victims(execute: Execute, surplus: int, now: float) -> list[int]:
 
 def salvage(lost: Path) -> Iterator[tuple[object, object]]:
     """Rows that a damaged index still gives, up to where it breaks; each is sealed, so none need be trusted."""
-    with suppress(sqlite3.Error), closing(sqlite3.connect(lost / "cache.db")) as old:
+    with suppress(sqlite3.Error, UnicodeDecodeError), closing(sqlite3.connect(lost / "cache.db")) as old:
         old.text_factory = lambda text: text.decode("utf-8", "replace")
         yield from old.execute("SELECT key, value FROM Cache WHERE raw = 1 AND mode = 1")

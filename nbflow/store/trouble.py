@@ -7,7 +7,10 @@ from typing import Final
 
 from nbflow.errors import StoreError
 
-__all__ = ["CORRUPT", "code_of", "trouble"]
+__all__ = ["CORRUPT", "REFUSALS", "code_of", "trouble"]
+
+REFUSALS: Final = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""How a statement fails when the disk or the index is at fault; the last one where SQLite's own words are damaged."""
 
 CORRUPT: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 
@@ -57,6 +60,6 @@ def trouble(folder: Path, error: Exception) -> StoreError:
 
 def code_of(error: Exception) -> int:
     """SQLite's primary result code, 0 where there is none; text that is not UTF-8 is damage too."""
-    if str(error).startswith("Could not decode to UTF-8"):
+    if isinstance(error, UnicodeDecodeError) or str(error).startswith("Could not decode to UTF-8"):
         return sqlite3.SQLITE_CORRUPT
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -13,6 +13,7 @@ import pytest
 from nbflow.errors import ConfigurationError, InterfaceError, StoreError, UnstorableError
 from nbflow.store import Draft, Store, serializer_of
 from nbflow.trace import Fact, Trait
+from tests.fakes import FakeClock
 
 SECRET = b"s" * 32
 KEY = "ab" * 16
@@ -155,11 +156,23 @@ def test_changing_a_loaded_value_does_not_change_the_next_hit(store, size):
     assert back(store)[2] == 2
 
 
-def test_a_loaded_value_outlives_its_entry(store):
+@pytest.mark.parametrize(
+    "drop",
+    [
+        lambda store: store.clear(),
+        lambda store: store.prune(older=0),
+        lambda store: store.prune(max_size=1),
+        lambda store: store.save(draft(1)),
+    ],
+    ids=["cleared", "swept", "evicted", "replaced"],
+)
+def test_a_loaded_value_outlives_its_entry(store, clock, drop):
     """Clearing the cache while a restored array is in use would crash the kernel."""
     store.save(draft(np.arange(1_000_000)))
     value = back(store)
-    store.clear()
+    clock.now += 10
+    drop(store)
+    store.prune()
     store.close()
     assert int(value.sum()) == 499_999_500_000
 
@@ -465,6 +478,21 @@ def test_what_was_used_lately_stays(make, clock):
     left = {info.row[:32] for info in store.entries()}
     assert f"{0:032}" in left
     assert f"{1:032}" not in left
+
+
+def test_uses_are_written_down_soon(make, clock):
+    """A kernel that only loads and is killed in the end would have its results evicted as if nobody used them."""
+    store, other = make(), make()
+    timer = store._flights._clock = FakeClock()
+    for key in (KEY, OTHER):
+        store.save(draft(1, key=key))
+    for turn in range(2):
+        clock.now += 100
+        for key in (KEY, OTHER, KEY):
+            back(store, key)
+        assert max(info.accessed for info in other.entries()) < clock.now
+        timer.advance(5)
+        assert {info.accessed for info in other.entries()} == {clock.now}
 
 
 def test_an_entry_larger_than_the_bound_is_refused(make):

@@ -2,11 +2,9 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
 
 import pytest
 
@@ -26,46 +24,6 @@ def value_of(key):
 def save(key):
     store.save(Draft(key, "f", value_of(key), 1.0, (), {}, 1.0))
 """
-WRITER = (
-    HEAD
-    + """
-while True:
-    key = f"{dice.randrange(60):032x}"
-    found = store.find(key)
-    if found:
-        assert store.load(found[0]) == value_of(key)
-    if not found or dice.random() < 0.5:
-        save(key)
-    assert not said, said
-    print(".", end="", flush=True)
-"""
-)
-RACER = (
-    HEAD
-    + """
-log = os.open(sys.argv[3], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-print("ready", flush=True)
-sys.stdin.readline()
-for turn in range(3):
-    keys = [f"{turn * 1000 + n:032x}" for n in range(50)]
-    dice.shuffle(keys)
-    for key in keys:
-        found = store.find(key)
-        if not found:
-            assert store.claim(key)
-            try:
-                found = store.find(key)
-                if not found:
-                    os.write(log, key.encode() + b"\\n")
-                    save(key)
-                    found = store.find(key)
-            finally:
-                store.release(key)
-        assert store.load(found[0]) == value_of(key)
-store.close()
-assert not said, said
-"""
-)
 HOLDER = (
     HEAD
     + """
@@ -91,54 +49,6 @@ def start(tmp_path):
     for process in started:
         process.kill()
         process.communicate()
-
-
-def value_of(key):
-    return [key] * random.Random(key).choice((1, 10, 3000, 30_000))
-
-
-def test_killed_writers_leave_nothing_broken(start, tmp_path):
-    """A kernel that dies while it saves would leave a store that gives wrong results or errors."""
-    dice = random.Random(7)
-    for turn in range(6):
-        writers = [start(WRITER, turn * 10 + n) for n in range(4)]
-        for writer in writers:
-            writer.stdout.read(dice.randrange(1, 40))
-        for writer in writers:
-            writer.send_signal(signal.SIGKILL)
-        for writer in writers:
-            assert writer.communicate()[1] == b""
-    said = []
-    store = Store(tmp_path / "store", SECRET, warn=said.append)
-    keys = {info.row[:32] for info in store.entries()}
-    assert len(keys) == store.stats().entries
-    assert len(keys) > 20
-    assert store.verify() == (len(keys), 0, 0)
-    for key in keys:
-        assert store.load(store.find(key)[0]) == value_of(key)
-    assert said == []
-    for path in store.folder.glob("blobs/*/*"):
-        os.utime(path, (0, 0))
-    store.prune()
-    files = {f"{path.parent.name}/{path.name}" for path in store.folder.glob("blobs/*/*")}
-    assert len(files) == sum(len(value_of(key)) == 30_000 for key in keys)
-    store.close()
-
-
-def test_each_key_is_computed_once_by_many_processes(start, tmp_path):
-    """Notebooks that share a store would all download the same data at once."""
-    racers = [start(RACER, n, tmp_path / "log") for n in range(8)]
-    for racer in racers:
-        assert racer.stdout.readline() == b"ready\n"
-    for racer in racers:
-        racer.stdin.write(b"\n")
-        racer.stdin.flush()
-    for racer in racers:
-        out, err = racer.communicate()
-        assert (racer.returncode, err) == (0, b"")
-    computed = Counter((tmp_path / "log").read_text().split())
-    assert len(computed) == 150
-    assert set(computed.values()) == {1}
 
 
 def test_a_claim_ends_with_its_holder(start, tmp_path):

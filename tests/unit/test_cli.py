@@ -7,7 +7,7 @@ import os
 import nbformat
 import pytest
 
-from nbflow.cli import document, main
+from nbflow.cli import document, main, tables
 from nbflow.cli.progress import Cell, Progress
 from nbflow.cli.screen import Lines, Live
 from nbflow.events import Began, Completed, Failed, Hit, Missed, Started, Waiting
@@ -55,6 +55,15 @@ def test_a_wrong_command_line_is_told_in_one_line(words, says, capsys):
         (["run", "good.ipynb", "-p", "x"], "write name=value"),
         (["run", "good.ipynb", "-o", "none/x.ipynb"], "there is no such folder"),
         (["run", "good.ipynb", "-o", "."], "that is a folder"),
+        (["prune", "--max-size", "big"], "--max-size='big' is not a size"),
+        (["prune", "--max-size", "0"], "--max-size='0' is not a size"),
+        (["prune", "--older", "soon"], "--older='soon' is not a duration"),
+        (["import", "none.nbflow"], "none.nbflow: there is no such file"),
+        (["import", "text.ipynb"], "text.ipynb is no bundle"),
+        (["import", "."], "that is a folder"),
+        (["trust", "none.key"], "none.key cannot be read: No such file"),
+        (["trust", "--remove", "abcd"], "there is no such key"),
+        (["trust", "text.ipynb", "--list"], "give a key file, --list or --remove"),
         (["clear"], "name a task, or give --all"),
         (["clear", "fetch", "--all"], "name a task, or give --all"),
     ],
@@ -62,6 +71,8 @@ def test_a_wrong_command_line_is_told_in_one_line(words, says, capsys):
 def test_what_cannot_be_done_is_told_in_one_line(words, says, capsys, tmp_path, monkeypatch):
     """Otherwise a user would read a traceback of ours for a mistake of theirs, or a kernel would start in vain."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NBFLOW_STORE_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     (tmp_path / "text.ipynb").write_text("print(1)")
     (tmp_path / "list.ipynb").write_text("[]")
     nbformat.write(nbformat.v4.new_notebook(), tmp_path / "good.ipynb")
@@ -360,6 +371,150 @@ def test_clear_all_yes_asks_nobody(store):
     """Otherwise no script could clear a store."""
     assert main(["clear", "--all", "--yes"]) == 0
     assert not list(store.entries())
+
+
+def test_what_a_task_is_not_kept_of_is_told_with_what_there_is(store, capsys, tmp_path):
+    """Otherwise a misspelled task would look like an empty one, or leave an empty bundle."""
+    for words in (["show", "fetsh"], ["prune", "fetsh"], ["export", str(tmp_path / "x"), "fetch", "fetsh"]):
+        assert main(words) == 1
+        said = capsys.readouterr()
+        assert "'fetsh'" in said.err and "there is clean, fetch" in said.err and said.err.count("\n") == 1
+    assert not (tmp_path / "x").exists()
+
+
+def test_stats_tell_what_caching_was_good_for(store, capsys):
+    """Otherwise nobody could say whether it is worth its disk."""
+    store.load(store.find(f"{0:032x}")[0])
+    store.load(store.find(f"{0:032x}")[0])
+    store.stats()  # of this process: written down
+    assert main(["stats"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["task", "clean", "fetch", "3"]
+    assert lines[2].split()[-3:] == ["2", "3.0", "s"]
+    assert "2 hits saved 3.0 s" in lines[3]
+    assert main(["stats", "--json"]) == 0
+    full = json.loads(capsys.readouterr().out)
+    assert (full["entries"], full["hits"], full["saved"]) == (3, 2, 3.0)
+    assert [each["task"] for each in full["tasks"]] == ["clean", "fetch"]
+
+
+def test_show_tells_what_a_result_is(store, capsys):
+    """Otherwise nobody could say what an entry stands for before dropping it."""
+    row = next(store.entries("clean")).row
+    for what in ("clean", row, row[:12], row[:33]):
+        assert main(["show", what, "--json"]) == 0
+        [entry, *more] = json.loads(capsys.readouterr().out)
+        if what in ("clean", row):
+            assert (entry["task"], entry["cost"], entry["serializer"], more) == ("clean", 1.5, "pickle", [])
+            assert entry["key"] == {"the code": "00"}
+    assert main(["show", "clean"]) == 0
+    out = capsys.readouterr().out
+    assert row in out and "the code" in out and "1.5 s" in out
+
+
+def test_prune_drops_what_is_old(store, capsys):
+    """Otherwise the only way to make room would be to drop everything."""
+    assert main(["prune", "clean", "--older", "1d"]) == 0
+    assert "dropped 1 result" in capsys.readouterr().out
+    assert {each.tag for each in store.entries()} == {"fetch"}
+    assert main(["prune"]) == 0
+    assert "dropped 0 results" in capsys.readouterr().out
+    assert main(["prune", "--max-size", "1"]) == 0
+    assert not list(store.entries())
+
+
+def test_verify_fails_until_it_repaired(store, capsys):
+    """Otherwise a scheduled check would be green over a broken store."""
+    assert main(["verify"]) == 0
+    assert "3 results sound, 0 damaged" in capsys.readouterr().out
+    store._index.run(lambda execute: execute("UPDATE Cache SET value = x'00' WHERE tag = 'clean'"))
+    assert main(["verify", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "sound": 2, "damaged": 1, "foreign": 0, "repaired": False, "orphans": {}, "quarantine": {},
+    }  # fmt: skip
+    assert main(["verify"]) == 1
+    assert "--repair" in capsys.readouterr().err
+    assert main(["verify", "--repair"]) == 0
+    assert main(["verify"]) == 0
+
+
+def test_results_go_from_store_to_store_and_need_trust(store, capsys, tmp_path, monkeypatch):
+    """Otherwise results could not be handed to a colleague, or would come in from anybody."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    bundle = str(tmp_path / "fetch.nbflow")
+    assert main(["export", bundle, "fetch"]) == 0
+    assert "exported 2 results" in capsys.readouterr().out
+    monkeypatch.setenv("NBFLOW_STORE", str(tmp_path / "theirs"))
+    monkeypatch.setenv("NBFLOW_STORE_KEY_FILE", str(tmp_path / "their.key"))
+    assert main(["import", bundle]) == 1
+    said = capsys.readouterr()
+    assert (
+        "imported 0 results" in said.out and "2 results are sealed" in said.err and "nbflow trust KEYFILE" in said.err
+    )
+    assert main(["trust", str(tmp_path / "key")]) == 0
+    key = capsys.readouterr().out.split()[0]
+    assert main(["import", bundle]) == 0
+    assert "imported 2 results" in capsys.readouterr().out
+    assert main(["import", bundle]) == 0
+    assert "2 were here already" in capsys.readouterr().out
+    assert main(["trust", "--json"]) == 0
+    listed = {each["key"]: each for each in json.loads(capsys.readouterr().out)}
+    assert (listed[key]["entries"], listed[key]["standing"]) == (2, "trusted")
+    assert [each["standing"] for each in listed.values()].count("yours") == 1
+    assert main(["trust", "--remove", key[:6]]) == 0
+    assert main(["trust", "--list"]) == 0
+    assert "not trusted" in capsys.readouterr().out
+    assert main(["verify"]) == 0
+    assert "2 sealed with a key that is not trusted" in capsys.readouterr().out
+    assert main(["trust", str(tmp_path / "their.key")]) == 0
+    assert "your own key" in capsys.readouterr().out
+    open_store(tmp_path / "theirs").close()
+
+
+def test_a_part_of_a_bundle_is_told_by_the_exit_code(store, capsys, tmp_path):
+    """Otherwise a script would take half of the results for all."""
+    bundle = tmp_path / "x"
+    assert main(["export", str(bundle)]) == 0
+    bundle.write_bytes(bundle.read_bytes()[:3000])
+    capsys.readouterr()
+    assert main(["import", str(bundle)]) == 1
+    assert "cut short" in capsys.readouterr().err
+
+
+def test_tables_fit_the_terminal(monkeypatch, capsys):
+    """Otherwise a long name would wrap each line of a listing."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "30")
+    for out, longest in ((Terminal(), 30), (io.StringIO(), 53)):
+        monkeypatch.setattr("sys.stdout", out)
+        tables.table(("task", "took"), [("x" * 40, "2.5 s"), ("short", "1 ms")])
+        assert max(map(len, out.getvalue().splitlines())) <= longest
+        assert ("x" * 40 in out.getvalue()) == (longest > 30)
+
+
+@pytest.mark.parametrize(
+    "words", [["ls"], ["ls", "fetch"], ["stats"], ["show", "clean"], ["verify"], ["trust"]], ids=" ".join
+)
+def test_a_pipe_gets_plain_text_and_json_is_json(store, words, capsys, monkeypatch, tmp_path):
+    """Otherwise a script would read colours, or words among its data."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert out and "\x1b" not in out
+    assert main([*words, "--json"]) == 0
+    json.loads(capsys.readouterr().out)
+
+
+def test_help_tells_the_exit_codes(capsys):
+    """Otherwise a script would have to find them by trying."""
+    for words in ([], ["verify"], ["import"]):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+        assert "Exit code" in capsys.readouterr().out
 
 
 def test_a_title_is_one_printable_line():

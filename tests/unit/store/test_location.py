@@ -1,10 +1,13 @@
-"""Where the store lies."""
+"""Where the store lies, and how it is set."""
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from nbflow.store import locate, open_store
+from nbflow.errors import ConfigurationError, StoreError
+from nbflow.store import Draft, Store, locate, open_store, size_of, storage_of
 from nbflow.store.folder import prepare
 from nbflow.store.mounts import network_mount
 
@@ -80,6 +83,95 @@ def test_the_folder_is_private_and_kept_out_of_git(tmp_path):
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / ".gitignore").read_text() == "*\n"
     assert (folder / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
+def test_a_folder_that_anybody_could_write_is_refused(tmp_path, mode):
+    """Whoever shares the machine could change results, or crash the kernel that has them mapped."""
+    tmp_path.chmod(mode)
+    with pytest.raises(StoreError, match=r"anybody could write .*chmod o-w.*NBFLOW_STORE"):
+        prepare(tmp_path)
+    assert not list(tmp_path.iterdir())
+    tmp_path.chmod(0o770)  # a group's is fine
+    prepare(tmp_path)
+    store = Store(tmp_path, b"s" * 32, warn=print)
+    store.save(Draft("ab" * 16, "f", 1, 1.0, (), {}, 1.0))
+    store.close()
+    tmp_path.chmod(mode)
+    with pytest.raises(StoreError, match="anybody could write"):
+        store.find("ab" * 16)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_refused(tmp_path):
+    """Its owner could change results, or delete them, while they are in use."""
+    os.chown(tmp_path, 4242, -1)
+    with pytest.raises(StoreError, match=r"another user \(number 4242\), who could.*NBFLOW_STORE.*nbflow import"):
+        prepare(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [(5, 5), ("5", 5), ("5 b", 5), ("5GB", 5 << 30), ("1.5k", 1536), (" 2 MiB ", 2 << 20), ("1tb", 1 << 40)],
+)
+def test_sizes_as_people_write_them(given, size):
+    """`max-size = "5GB"` would be refused, or mean 5 bytes."""
+    assert size_of(given) == size
+
+
+@pytest.mark.parametrize("given", ["", "GB", "5 XB", "-1", "0", 0, -5, True, 2.5, None, "5e3", "inf"])
+def test_what_is_no_size_is_refused(given):
+    """A typo would empty the store."""
+    with pytest.raises(ConfigurationError, match="max_size=.* is not a size"):
+        size_of(given, "max_size")
+
+
+def test_settings_of_a_store_in_order(home, monkeypatch):
+    """What a user asks for in code would be overruled by a file of the project's."""
+    work = home / "work"
+    (work / "pyproject.toml").write_text("[tool.nbflow]\nverify = 'sealed'\nmax-size = '5GB'")
+    monkeypatch.chdir(work / "notebooks")
+    environ = {"HOME": str(home), "NBFLOW_STORE_KEY_FILE": str(home / "key")}
+
+    def opened(name, environ=environ, **options):
+        store = open_store(home / name, environ=environ, **options)
+        return store._verify, store.stats().max_size
+
+    assert opened("a") == ("sealed", 5 << 30)
+    assert opened("b", {**environ, "NBFLOW_VERIFY": "full", "NBFLOW_MAX_SIZE": "1GB"}) == ("full", 1 << 30)
+    assert opened("c", {**environ, "NBFLOW_MAX_SIZE": "1GB"}, max_size="2GB") == ("sealed", 2 << 30)
+    assert opened("c", max_size="3GB") == ("sealed", 3 << 30), "the same store, asked for anew"
+    assert opened("c") == ("sealed", 3 << 30)
+    (work / "pyproject.toml").unlink()
+    assert opened("d")[0] == "full"
+    for wrong in ({"verify": "none"}, {"max_size": "big"}):
+        with pytest.raises(ConfigurationError):
+            open_store(home / "e", environ=environ, **wrong)
+
+
+def test_a_setting_that_cannot_be_meant_is_told_and_ends_nothing(home, monkeypatch):
+    """A typo in a file that others own would end every step."""
+    (home / "work" / "pyproject.toml").write_text("[tool.nbflow]\nverify = 'twice'\nmax-size = true")
+    monkeypatch.chdir(home / "work")
+    environ = {"HOME": str(home), "NBFLOW_STORE_KEY_FILE": str(home / "key"), "NBFLOW_MAX_SIZE": "lots"}
+    said = []
+    assert open_store(home / "x", warn=said.append, environ=environ)._verify == "full"
+    assert [text.partition("=")[0].rpartition(" ")[2] for text in said] == ["verify", "NBFLOW_MAX_SIZE"]
+    assert all(text.endswith("it is not followed") and "\n" not in text for text in said)
+
+
+def test_where_a_task_may_keep_its_results(tmp_path):
+    """A program written for Prefect would have to be changed."""
+    store = Store(tmp_path / "s", b"s" * 32, warn=print)
+    assert storage_of(store) is store
+    for given in (str(tmp_path), tmp_path, SimpleNamespace(basepath=str(tmp_path))):
+        assert storage_of(given) == tmp_path
+        assert storage_of(SimpleNamespace(result_storage=given)) == tmp_path
+    assert storage_of("~/x") == Path("~/x").expanduser()
+    for wrong in (5, "", object(), ["x"]):
+        with pytest.raises(ConfigurationError, match="result_storage="):
+            storage_of(wrong)
 
 
 MOUNTS = """\

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from contextlib import closing
 
 import numpy as np
@@ -139,3 +140,35 @@ def test_an_interrupted_claim_is_given_up(tmp_path):
     flights.release("ab")
     assert flights.claim("ab", 2, wait=False)
     flights.release("ab")
+
+
+def test_a_row_that_was_checked_once_is_checked_again_once_it_changes(tmp_path):
+    """What is written over an entry that was used before would be unpickled unseen, or go unnoticed."""
+    said: list[str] = []
+    store = Store(tmp_path / "store", b"s" * 32, warn=said.append)
+    key = "7a" * 16
+    store.save(Draft(key, "f", "mine", 1.0, (), {}, 1.0))
+    assert [store.load(*store.find(key)) for _ in range(3)] == ["mine"] * 3
+    with closing(sqlite3.connect(tmp_path / "store" / "index" / "cache.db", isolation_level=None)) as table:
+        [(body,)] = table.execute("SELECT value FROM Cache").fetchall()
+        table.execute("UPDATE Cache SET value = ?", (body.replace(b"mine", b"evil"),))
+        assert (store.find(key), len(said)) == ([], 1)
+        store.save(Draft(key, "f", "again", 1.0, (), {}, 2.0))
+        assert store.load(*store.find(key)) == "again"
+        table.execute("DELETE FROM Cache")
+    assert (store.find(key), len(said)) == ([], 1)
+    store.close()
+
+
+def test_the_rows_that_are_remembered_are_bounded(tmp_path):
+    """A loop over many entries would keep them all in memory."""
+    store = Store(tmp_path / "store", b"s" * 32, warn=print)
+    for n in range(400):
+        store.save(Draft(f"{n:032x}", "f", b"x" * 30_000, 1.0, (), {}, 1.0))
+    tracemalloc.start()
+    for n in range(400):
+        store.find(f"{n:032x}")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 1 << 20 < held < 9 << 20
+    store.close()

@@ -57,28 +57,43 @@ def test_where_the_key_lies():
     assert key_file({}).parts[-3:] == (".config", "nbflow", "store.key")
 
 
-def test_an_unfit_key_is_refused_with_the_cure(tmp_path):
-    """Entries would be sealed with a key that anybody could have put there."""
+@pytest.mark.parametrize(
+    ("content", "mode", "says"),
+    [
+        (b"short", 0o600, "too short"),
+        (b"", 0o600, "too short"),
+        (b"x" * 64, 0o622, "others can write.*chmod 600"),
+        (b"x" * 64, 0o644, "others can read.*chmod 600"),
+        (b"x" * 64, 0o600, None),
+        (b"x" * 64, 0o640, None),  # a team's
+        (b"x" * 64, 0o400, None),
+    ],
+)
+def test_an_unfit_key_is_refused_with_the_cure(tmp_path, content, mode, says):
+    """Entries would be sealed with a key that anybody could have put there, or could use to forge some."""
     path = tmp_path / "key"
+    path.write_bytes(content)
+    path.chmod(mode)
     environ = {"NBFLOW_STORE_KEY_FILE": str(path)}
-    path.write_bytes(b"short")
-    path.chmod(0o600)
-    with pytest.raises(StoreError, match="too short"):
+    if says is None:
+        assert user_secret(environ) == content
+        return
+    with pytest.raises(StoreError, match=says) as caught:
         user_secret(environ)
-    path.write_bytes(b"x" * 64)
-    path.chmod(0o622)
-    with pytest.raises(StoreError, match="chmod 600"):
-        user_secret(environ)
-    path.chmod(0o600)
-    assert user_secret(environ) == b"x" * 64
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
-def test_no_place_for_a_key_is_one_clear_line(tmp_path):
+@pytest.mark.parametrize("where", ["file/key", "folder", "/proc/none/key", "~nobody-of-that-name/key", "settings"])
+def test_no_place_for_a_key_is_one_clear_line(tmp_path, where):
     """In a container without a home, the first task would end with a Python traceback."""
     (tmp_path / "file").write_text("")
-    for where in (tmp_path / "file" / "key", tmp_path):
-        with pytest.raises(StoreError, match="NBFLOW_STORE_KEY_FILE") as caught:
-            user_secret({"NBFLOW_STORE_KEY_FILE": str(where)})
-        assert "\n" not in str(caught.value)
-        assert str(where) in str(caught.value)
-    assert os.listdir(tmp_path) == ["file"]
+    (tmp_path / "folder").mkdir()
+    place = where if where[0] in "/~" else str(tmp_path / where)
+    environ = {"NBFLOW_STORE_KEY_FILE": place}
+    if where == "settings":  # a home that cannot be written, also by root
+        place, environ = "/proc/none/nbflow/store.key", {"XDG_CONFIG_HOME": "/proc/none"}
+    with pytest.raises(StoreError, match="NBFLOW_STORE_KEY_FILE") as caught:
+        user_secret(environ)
+    assert "\n" not in str(caught.value)
+    assert place in str(caught.value) or where[0] == "~"
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"] and not os.listdir(tmp_path / "folder")
