@@ -1,123 +1,160 @@
-"""Runs that take turns, medians of them, and the table that shows them."""
+"""Columns take turns, round by round, so that a slow moment of the machine hits all of them.
 
-import gc
-import json
-import statistics
+Each column is a process of its own: a peer cannot slow another down by what it imports, starts or keeps.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
 
-__all__ = ["OURS", "Row", "race", "show", "without"]
+from tests.bench.work import Row, Work
 
-OURS = "nbflow"
-COLUMNS = (OURS, "diskcache", "joblib", "other")
-Runners = dict[str, Callable[[], Any]]
+__all__ = ["Race"]
+
+ROOT = Path(__file__).parents[2]
+BUDGET = 6.0
+"""Seconds that the columns that are judged may take in a row, once they have had `LEAST` rounds; others get a share."""
+LEAST = 3
+SLICE = 0.02
+"""Calls that are faster are made several times a turn, so that a turn takes about this long."""
+PATIENCE = 180.0
 
 
-class Row(NamedTuple):
-    """One line of the table: seconds by name, and what ours are held against.
+class Silent(Exception):
+    """A column answered with an error, or not at all."""
 
-    Attributes:
-        work: What was done.
-        times: Median seconds by runner; `other` is named in `note`.
-        against: The runner that the goal is a share of; `""`: the goal is in seconds.
-        goal: At most so many times `against`, or seconds; None: shown for scale.
-        note: What must be known to read it.
-        unit: Of the figures: `s`, or `MiB`.
+
+class Child:
+    """One process and the pipe to it."""
+
+    def __init__(self, column: str, folder: Path) -> None:
+        self.folder = folder
+        self.pipe, theirs = Pipe()
+        self.log = folder / "log"
+        folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-m", "tests.bench.child", str(theirs.fileno()), column],
+                pass_fds=[theirs.fileno()],
+                cwd=ROOT,
+                env=environ(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        theirs.close()
+
+    def ask(self, *words: Any) -> Any:
+        """Its answer."""
+        try:
+            self.pipe.send(words)
+            answer = self.pipe.recv() if self.pipe.poll(PATIENCE) else f"no answer in {PATIENCE:g} s"
+        except (EOFError, OSError):
+            answer = f"its process ended: {(self.log.read_text(errors='replace').splitlines() or ['?'])[-1]}"
+        if isinstance(answer, str) and answer:
+            raise Silent(answer)
+        return answer
+
+    def close(self) -> None:
+        """Let it end, or end it."""
+        self.pipe.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Race:
+    """The columns of one area.
+
+    Args:
+        area: The module whose works are run.
+        folder: Empty; stores and logs go there.
+        budget: Seconds for a row's rounds, preparation of lasting processes apart.
     """
 
-    work: str
-    times: dict[str, float]
-    against: str = ""
-    goal: float | None = None
-    note: str = ""
-    unit: str = "s"
+    def __init__(self, area: str, folder: Path, budget: float = BUDGET) -> None:
+        self._area, self._folder, self._budget = area, folder, budget
+        self._children: dict[str, Child] = {}
 
-    @property
-    def ratio(self) -> float | None:
-        """Ours as a share of the peer's time."""
-        peer = self.times.get(self.against)
-        return self.times[OURS] / peer if peer and OURS in self.times else None
+    def run(self, work: Work) -> Row:
+        """All rounds of a work; a column that fails is out.
 
-    @property
-    def met(self) -> bool | None:
-        """Whether the goal is reached; None where there is none, or no peer to compare with."""
-        if self.goal is None:
-            return None
-        measured = self.ratio if self.against else self.times.get(OURS)
-        return None if measured is None else measured <= self.goal
+        A slow peer that no goal names stops early, or nobody else would get enough rounds for a ratio.
+        """
+        figures: dict[str, list[float]] = {name: [] for name in work.racers}
+        failures: dict[str, str] = {}
+        counts: dict[str, int] = {}
+        spent = dict.fromkeys(figures, 0.0)
+        for turn in range(work.check + work.rounds + 1):
+            spare = turn > work.check + LEAST
+            if spare and sum(spent[name] for name in work.judged if name in figures) > self._budget:
+                break
+            for name in [name for name in figures if name not in failures]:
+                if spare and name not in work.judged and spent[name] > self._budget / len(figures):
+                    continue
+                start = time.monotonic()
+                try:
+                    found = self._ready(work, name, turn).ask("go", counts.get(name, 1))
+                except Silent as silence:
+                    failures[name] = str(silence)
+                    self._drop(name)
+                    continue
+                if turn > work.check:
+                    figures[name].append(found)
+                    spent[name] += time.monotonic() - start
+                if not work.fresh and work.unit == "s":
+                    counts[name] = max(1, min(200, int(SLICE / max(found, 1e-9))))
+                if work.fresh:
+                    self._drop(name)
+        for store in self._folder.glob(f"*/{slug(work.title)}*"):
+            shutil.rmtree(store, ignore_errors=True)
+        return Row(work, {name: each for name, each in figures.items() if name not in failures}, failures)
 
+    def close(self) -> None:
+        """End all processes."""
+        for name in list(self._children):
+            self._drop(name)
 
-def race(runners: Runners, rounds: int = 50, inner: int = 1, warm: int = 2) -> dict[str, float]:
-    """Median seconds of one call of each runner: A B A B, so that a slow moment of the machine hits all of them."""
-    times: dict[str, list[float]] = {name: [] for name in runners}
-    for run in runners.values():
-        for _ in range(warm):
-            run()
-    for _ in range(rounds):
-        for name, run in runners.items():
-            gc.collect(0)
-            gc.disable()
-            start = time.perf_counter()
-            for _ in range(inner):
-                run()
-            times[name].append((time.perf_counter() - start) / inner)
-            gc.enable()
-    return {name: statistics.median(each) for name, each in times.items()}
+    def _ready(self, work: Work, name: str, turn: int) -> Child:
+        """The process of a column, prepared for this work."""
+        folder = self._folder / slug(name)
+        if name not in self._children:
+            self._children[name] = Child(name, folder)
+        child = self._children[name]
+        if work.fresh or not turn:
+            store = folder / (slug(work.title) + (f"-{turn}" if work.fresh == "new" else ""))
+            child.ask("ready", self._area, work.title, str(store), turn)
+        return child
 
-
-def without(times: dict[str, float], bare: str = "bare") -> dict[str, float]:
-    """What caching adds: the time of the bare function is taken off the others."""
-    less = times[bare]
-    return {name: max(each - less, 1e-9) for name, each in times.items() if name != bare}
-
-
-def spell(seconds: float | None, unit: str = "s") -> str:
-    """Three figures and a unit."""
-    if seconds is None:
-        return "-"
-    if unit != "s":
-        return f"{seconds:.3g} {unit}"
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} µs"
-
-
-def cells(row: Row) -> list[str]:
-    """One row as text."""
-    goal, ratio = row.goal, row.ratio
-    goal_text = "-" if goal is None else f"≤ {goal:g} × {row.against}" if row.against else f"≤ {spell(goal, row.unit)}"
-    met = {None: "-", True: "yes", False: "NO"}[row.met]
-    times = [spell(row.times.get(name), row.unit) for name in COLUMNS]
-    work = f"{row.work} ({row.note})" if row.note else row.work
-    return [work, *times, "-" if ratio is None else f"{ratio:.2f}", goal_text, met]
+    def _drop(self, name: str) -> None:
+        if name in self._children:
+            self._children.pop(name).close()
 
 
-def show(rows: Iterable[Row], *, as_json: bool = False) -> None:
-    """Print the rows, as a table or as JSON."""
-    rows = list(rows)
-    if as_json:
-        found = [row._asdict() | {"ratio": row.ratio, "met": row.met} for row in rows]
-        print(json.dumps({"versions": versions(), "rows": found}, indent=1))
-        return
-    head = ["work", *COLUMNS, "ratio", "goal", "met"]
-    table = [head, *(cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(head))]
-    for i, line in enumerate(table):
-        print(" | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-        if not i:
-            print("-+-".join("-" * width for width in widths))
-    print(", ".join(f"{name} {number}" for name, number in versions().items()))
+def slug(text: str) -> str:
+    """Text as a folder's name."""
+    return re.sub(r"\W+", "-", text)
 
 
-def versions() -> dict[str, str]:
-    """Who raced."""
-    found = {}
-    for name in ("nbflow", "diskcache", "joblib", "numpy", "pandas"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "from this folder" if name == OURS else "missing"
-    return found
+def environ(folder: Path) -> dict[str, str]:
+    """The environment, with this project importable, and compiled once as it is for everybody else."""
+    ours = {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
+        "DO_NOT_TRACK": "1",
+        "IPYTHONDIR": str(folder / "ipython"),
+        "PREFECT_HOME": str(folder),
+        "PREFECT_LOGGING_LEVEL": "ERROR",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    }
+    drop = {"PYTHONDONTWRITEBYTECODE", "PREFECT_API_URL", "PYTEST_CURRENT_TEST", "NBFLOW_CACHE", "NBFLOW_STORE"}
+    return {name: value for name, value in os.environ.items() if name not in drop} | ours

@@ -1,23 +1,48 @@
-"""Large values in and out, and many entries."""
+"""Large values in and out, the memory that they take, and many entries."""
 
+import gc
 import itertools
-import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench.peers import cached
-from tests.bench.race import Row, race, without
+from tests.bench.keys import table
+from tests.bench.peers import PEERS, Side
+from tests.bench.work import BARE, OURS, Ready, Work
 
-__all__ = ["rows"]
+__all__ = ["WORKS"]
 
-MANY = 100_000
+FEW, MANY = 10, 100_000
+GIGABYTE = 1_000_000_000
 
 
 def make(seed: int) -> Any:
     import numpy as np
 
     return np.full(10_000_000, float(seed))
+
+
+def make_table(seed: int) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    rows = 1_000_000
+    return pd.DataFrame(
+        {
+            "id": np.arange(rows),
+            **{f"x{i}": np.full(rows, float(seed)) for i in range(4)},
+            "when": pd.date_range("2020", periods=rows, freq="s"),
+            "flag": np.full(rows, seed % 2 == 0),
+            "kind": pd.Categorical.from_codes(np.full(rows, seed % 5), list("abcde")),
+            "count": np.full(rows, seed, dtype="int32"),
+        }
+    )
+
+
+def make_gigabyte(seed: int) -> Any:
+    import numpy as np
+
+    return np.full(GIGABYTE // 8, float(seed))
 
 
 def take(x: Any) -> int:
@@ -28,60 +53,185 @@ def small(x: int) -> dict[str, int]:
     return {"x": x}
 
 
-def rows(folder: Path) -> Iterator[Row]:
-    """All of it; `folder` is empty and will be deleted."""
-    try:
-        import numpy as np
-    except ImportError:
-        print("numpy is not installed: pip install nbflow[bench]")
-    else:
-        yield from arrays(folder, np)
-    yield many(folder)
+def array() -> Any:
+    import numpy as np
+
+    return np.random.default_rng(0).random(10_000_000)
 
 
-def arrays(folder: Path, np: Any) -> Iterator[Row]:
-    """80 MB."""
-    from nbflow import Store, configure
-    from nbflow.store.seal import user_secret
+def hit_in(value: Callable[[], Any]) -> Ready:
+    def ready(side: Side) -> Callable[[], Any]:
+        f, given = side.mark(take), value()
+        return lambda: f(given)
 
-    array = np.random.default_rng(0).random(10_000_000)
-    made = cached(take, folder / "in")
-    yield Row("hit, 80 MB array in", race({n: lambda f=f: f(array) for n, f in made.items()}, 7), "joblib", 0.15)
-    made = cached(make, folder / "out", persist_result=True)
-    times = race({n: lambda f=f: f(1) for n, f in made.items()}, 9)
-    yield Row("hit, 80 MB array out, verified", times, "joblib", 0.25)
-    before = configure().store
-    configure(store=Store(folder / "sealed", user_secret(os.environ), warn=print, verify="sealed"))
-    times = race({n: lambda f=f: f(1) for n, f in made.items()}, 9)
-    configure(store=before)
-    yield Row("hit, 80 MB array out, sealed", times, "joblib", 0.02)
-    numbers = itertools.count(2)
-    runners = {n: lambda f=f: f(next(numbers)) for n, f in made.items()} | {"bare": lambda: make(next(numbers))}
-    yield Row("miss, 80 MB array out", without(race(runners, 5, 1, 1)), "joblib", 0.7, "less the bare function")
+    return ready
 
 
-def many(folder: Path) -> Row:
-    """A hit among many entries beside one among ten."""
-    from nbflow import configure, task
-    from nbflow.session import session
+def miss_in(value: Callable[[], Any], write: Callable[[Any, int], None]) -> Ready:
+    """Another number in the value each time, written in place, which takes microseconds."""
 
-    each, before = task(small), session.settings.store
-    for count, name in ((10, "few"), (MANY, "many")):
-        configure(store=folder / name)
-        for i in range(count):
-            each(i)
+    def ready(side: Side) -> Callable[[], Any]:
+        f, given, numbers = side.mark(take), value(), itertools.count(1)
 
-    def turn(name: str) -> Any:
         def run() -> None:
-            if session.store.folder.name != name:
-                configure(store=folder / name)
-                each(3)
-            for i in range(200):
-                each(i % 10)
+            write(given, next(numbers))
+            f(given)
 
         return run
 
-    turns: dict[str, Any] = {"nbflow": turn("many"), "other": turn("few")}
-    times = {name: seconds / 200 for name, seconds in race(turns, 40, 1, 1).items()}
-    configure(store=before)
-    return Row(f"hit among {MANY:,} entries", times, "other", 1.3, "other: among 10")
+    return ready
+
+
+def write_array(x: Any, number: int) -> None:
+    x[0] = number
+
+
+def write_table(x: Any, number: int) -> None:
+    x.iloc[0, 1] = number
+
+
+def hit_out(function: Callable[[int], Any]) -> Ready:
+    def ready(side: Side) -> Callable[[], Any]:
+        f = side.mark(function)
+        return lambda: f(1)
+
+    return ready
+
+
+def miss_out(function: Callable[[int], Any]) -> Ready:
+    def ready(side: Side) -> Callable[[], Any]:
+        f, numbers = side.mark(function), itertools.count(2)
+        return lambda: f(next(numbers))
+
+    return ready
+
+
+def storing(side: Side) -> Callable[[], float]:
+    """Peak of a call that makes and keeps 1 GB, above that GB."""
+    import numpy as np  # noqa: F401
+
+    f = side.mark(make_gigabyte)
+    side.mark(small)(side.turn)  # all that is imported once is there
+    return lambda: above(lambda: f(side.turn))
+
+
+def loading(side: Side) -> Callable[[], float]:
+    """Peak of a call in a fresh process that brings 1 GB back, and of reading it once."""
+    import numpy as np  # noqa: F401
+
+    f = side.mark(make_gigabyte)
+    side.mark(small)(side.turn)
+    return lambda: above(lambda: f(1).sum())
+
+
+def above(call: Callable[[], Any]) -> float:
+    """Peak memory of a call beyond what the process has and one GB, as a share of that GB. Linux."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmRSS")
+    kept = call()
+    peak = resident("VmHWM")
+    del kept
+    return (peak - before) / GIGABYTE - 1
+
+
+def resident(which: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) * 1024 for line in lines if line.startswith(which))
+
+
+def among(count: int) -> Ready:
+    def ready(side: Side) -> Callable[[], Any]:
+        each = (side if side.peer else Side(PEERS[OURS], side.folder, side.turn)).mark(small)
+        for i in range(count):
+            each(i)
+        numbers = itertools.cycle(range(FEW))
+        return lambda: each(next(numbers))
+
+    return ready
+
+
+IN = ("joblib", "diskcache", "cachier", "cash-lib", "marimo")
+OUT = ("joblib", "joblib mmap", "diskcache", "cachier", "cash-lib", "cash-lib RAM", "marimo")
+WHOLE = ("joblib", "diskcache", "cash-lib")
+LESS = "less the bare function"
+WORKS = [
+    Work("hit, 80 MB array in", hit_in(array), IN, "joblib", 0.15, expect="hit", rounds=9, quoted=True),
+    Work("miss, 80 MB array in", miss_in(array, write_array), IN, "joblib", expect="miss", rounds=9),
+    Work("hit, 80 MB array out, verified", hit_out(make), OUT, "joblib", 0.25, expect="hit", rounds=15, quoted=True),
+    Work(
+        "hit, 80 MB array out, sealed",
+        hit_out(make),
+        ("joblib", "joblib mmap"),
+        "joblib",
+        0.02,
+        ours="nbflow-sealed",
+        expect="hit",
+        rounds=15,
+        quoted=True,
+    ),
+    Work(
+        "miss, 80 MB array out",
+        miss_out(make),
+        OUT,
+        "joblib",
+        0.7,
+        LESS,
+        bare=miss_out(make),
+        less=True,
+        expect="miss",
+        rounds=9,
+        quoted=True,
+    ),
+    Work("hit, 1 M × 9 frame in", hit_in(table), IN, "joblib", 0.2, expect="hit", rounds=9, quoted=True),
+    Work("miss, 1 M × 9 frame in", miss_in(table, write_table), IN, "joblib", expect="miss", rounds=9),
+    Work("hit, 1 M × 9 frame out", hit_out(make_table), OUT, "joblib", expect="hit", rounds=15),
+    Work(
+        "miss, 1 M × 9 frame out",
+        miss_out(make_table),
+        OUT,
+        "joblib",
+        None,
+        LESS,
+        bare=miss_out(make_table),
+        less=True,
+        expect="miss",
+        rounds=9,
+    ),
+    Work(
+        f"hit among {MANY:,} entries",
+        among(MANY),
+        ("diskcache",),
+        BARE,
+        1.3,
+        f"bare: nbflow, among {FEW}",
+        bare=among(FEW),
+        expect="hit",
+        rounds=100,
+        quoted=True,
+    ),
+    Work(
+        "memory above 1 GB, stored",
+        storing,
+        WHOLE,
+        "",
+        0.05,
+        expect="miss",
+        fresh="new",
+        unit="× value",
+        rounds=2,
+        quoted=True,
+    ),
+    Work(
+        "memory above 1 GB, loaded and read",
+        loading,
+        WHOLE,
+        "",
+        0.05,
+        expect="hit",
+        fresh="kept",
+        unit="× value",
+        rounds=2,
+        quoted=True,
+    ),
+]
