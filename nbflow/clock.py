@@ -4,12 +4,13 @@ Jitter is drawn from the operating system: it never consumes the user's seeded g
 processes forked from one parent draw different delays.
 """
 
-import asyncio
 import heapq
 import itertools
+import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 __all__ = ["Clock"]
@@ -27,6 +28,8 @@ class Clock:
 
     async def asleep(self, seconds: float) -> None:
         """Wait without holding the thread."""
+        import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+
         await asyncio.sleep(seconds)
 
     def after(self, seconds: float, callback: Callable[[], object]) -> None:
@@ -38,6 +41,11 @@ class _Timer:
     """One daemon thread for all waits of steps that hold no worker; it starts with the first one."""
 
     def __init__(self) -> None:
+        self.forget()
+        _timers.add(self)
+
+    def forget(self) -> None:
+        """A forked child has neither its parent's thread nor its parent's waits."""
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
@@ -63,3 +71,14 @@ class _Timer:
                         return
                 _, _, callback = heapq.heappop(self._due)
             callback()
+
+
+_timers: "weakref.WeakSet[_Timer]" = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for timer in list(_timers):
+        timer.forget()
+
+
+os.register_at_fork(after_in_child=_in_child)

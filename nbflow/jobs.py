@@ -4,7 +4,6 @@ Between stretches a job is parked and holds no worker: while it waits for a retr
 that another step is computing, or for the steps it depends on.
 """
 
-import asyncio
 import atexit
 import contextvars
 import sys
@@ -12,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbflow.engine import advance, arun
 from nbflow.events import Cancelled
@@ -23,6 +22,9 @@ from nbflow.step.commands import Claim, Err, Ok, Outcome, Sleep
 from nbflow.step.plan import Plan
 from nbflow.task_runners import ThreadPoolTaskRunner
 from nbflow.work import Work
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 __all__ = ["begun", "join", "keep", "settle", "start_async", "start_job", "when_done"]
 
@@ -85,25 +87,26 @@ class _Job:
         assert work is not None
         hands = work.hands(Claim, Sleep)
         state = advance(plan, hands, error=error)
-        while True:
-            match state:
-                case Ok() | Err():
-                    return state
-                case Sleep(seconds):
-                    work.clock.after(seconds, lambda: self._later(self._wake))
-                    return None
-                case _ if self._slot().try_claim():
-                    state = advance(plan, hands)
-                case _:
-                    return self._park()
-
-    def _park(self) -> Outcome | None:
-        """Go on when the key may be free."""
-        self._slot().when_free(lambda: self._later(self._claim))
-        return None
+        match state:
+            case Ok() | Err():
+                return state
+            case Sleep(seconds):
+                work.clock.after(seconds, lambda: self._later(self._wake))
+                return None
+            case _:
+                return self._claim()
 
     def _claim(self) -> Outcome | None:
-        return self._go() if self._slot().try_claim() else self._park()
+        """Go on if the key is this step's now, else when it may be."""
+        slot = self._slot()
+        error: Exception | None = None
+        try:
+            if not slot.try_claim():
+                slot.when_free(lambda: self._later(self._claim))
+                return None
+        except Exception as raised:  # noqa: BLE001 - the plan tells of it, and ends
+            error = raised
+        return self._go(error)
 
     def _slot(self) -> Slot:
         assert self.work is not None
@@ -142,9 +145,11 @@ class _Loop:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.loop: AbstractEventLoop | None = None
 
-    def get(self) -> asyncio.AbstractEventLoop:
+    def get(self) -> "AbstractEventLoop":
+        import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+
         with self.lock:
             if self.loop is None:
                 self.loop = asyncio.new_event_loop()

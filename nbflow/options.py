@@ -64,6 +64,11 @@ def parse_names(text: str) -> tuple[str, ...]:
     return tuple(name for name in (part.strip() for part in text.split(",")) if name)
 
 
+def parse_path(text: str) -> tuple[str]:
+    """One path, from a flag that may be given many."""
+    return (text,)
+
+
 def option(default: Any, flag: str, parse: Callable[[str], Any] | None, help: str, **more: Any) -> Any:
     """A field with the flag that sets it, as the head of this module says."""
     return field(default=default, metadata={"flag": flag, "parse": parse, "help": help, **more})
@@ -94,6 +99,9 @@ class TaskOptions:
         ignore: Parameters that are left out of the key.
         files: Files that count by their content, whether or not the run is seen to read them; of a folder all below
             it, of a pattern such as `data/*.csv` all that match. One that is missing counts as missing.
+        result_serializer: How the result becomes bytes: `pickle` (the default), `joblib` (compressed), `json`,
+            `compressed/json`, or an object with `dumps(value) -> bytes` and `loads(bytes)`. Implies keeping.
+        result_storage: Where results of this task are kept: a folder, or a `Store`. Implies keeping.
         log_prints: Lines that the step prints become log lines of the step.
 
     Raises:
@@ -121,7 +129,11 @@ class TaskOptions:
     cache_key_fn: KeyFunction | None = None
     refresh_cache: bool | None = option(None, "--refresh", None, "run again and replace the result", value=True)
     ignore: Iterable[str] = ()
-    files: Iterable[str | os.PathLike[str]] = ()
+    files: Iterable[str | os.PathLike[str]] = option(
+        (), "--file", parse_path, "also count these files, seen read or not", metavar="P...", many=True
+    )
+    result_serializer: Any = None
+    result_storage: Any = None
     log_prints: bool = False
 
     def __post_init__(self) -> None:

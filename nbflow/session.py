@@ -18,7 +18,7 @@ from nbflow.events import Event, Missed
 from nbflow.explanation import cause
 from nbflow.logs import warn
 from nbflow.slot import NO_ENTRY
-from nbflow.store import Store, open_store
+from nbflow.store import Store, Verify, open_store, size_of, verify_of
 from nbflow.world import exclude
 
 __all__ = ["Session", "Settings", "configure", "session"]
@@ -35,12 +35,16 @@ class Settings:
         cache: False neither looks results up nor keeps them, as `NBFLOW_CACHE=off` does.
         strict: True raises `UnkeyableError` where a step would otherwise run uncached, as `NBFLOW_STRICT=1` does.
         panel: `auto`, `widget`, `html`, `text` or `off`, as `NBFLOW_PANEL`.
+        verify: `full` checks bulk data when it is loaded, `sealed` only what code could hide in; as `NBFLOW_VERIFY`.
+        max_size: Bytes that a store may hold, also as text such as `5GB`; as `NBFLOW_MAX_SIZE`.
     """
 
     store: "str | os.PathLike[str] | Store | None" = None
     cache: bool | None = None
     strict: bool | None = None
     panel: str | None = None
+    verify: Verify | None = None
+    max_size: int | None = None
 
 
 class Session:
@@ -53,6 +57,8 @@ class Session:
         self.bus = Bus(self.recent.append, warn=warn)
         self._environ = environ
         self._store: Store | None = None
+        self._placed: dict[str, Store] = {}
+        """Stores of tasks that have one of their own, by the task's label."""
         self._settings = self.settings = Settings()
         if eventlog.VARIABLE in environ:  # a parent process wants to hear of the steps
             self.bus.join(eventlog.EventLog(environ[eventlog.VARIABLE], self.explain))
@@ -67,6 +73,8 @@ class Session:
         if settings.store != self._settings.store:
             self._store = None
         self._settings = settings
+        for store in (*filter(None, [self._store]), *self._placed.values()):
+            store.adjust(verify=settings.verify, max_size=settings.max_size)
         caching = settings.cache
         self.caching = self._environ.get("NBFLOW_CACHE", "").lower() not in _OFF if caching is None else caching
         strict = settings.strict
@@ -81,14 +89,31 @@ class Session:
             StoreError: There is no folder that could be one.
         """
         if self._store is None:
-            place = self.settings.store
-            self._store = place if isinstance(place, Store) else open_store(place)
-            exclude(self._store.folder)  # or our own files would look like effects of the steps that run
+            self._store = self._open(self.settings.store)
         return self._store
+
+    def _open(self, place: "str | os.PathLike[str] | Store | None") -> Store:
+        settings = self.settings
+        if isinstance(place, Store):
+            place.adjust(verify=settings.verify, max_size=settings.max_size)
+            store = place
+        else:
+            store = open_store(place, verify=settings.verify, max_size=settings.max_size)
+        exclude(store.folder)  # or our own files would look like effects of the steps that run
+        return store
+
+    def place(self, task: str, storage: Path | Store) -> Store | None:
+        """The store that a task has of its own, or None after one warning."""
+        try:
+            store = self._placed[task] = self._open(storage)
+        except StoreError as error:
+            warn(f"results of {task} are not kept: {error}")
+            return None
+        return store
 
     def explain(self, task: str, missed: Missed) -> str:
         """Why a step of this label missed, compared with the entries that there were then; `""` where it is told."""
-        store = self.store_or_none()
+        store = self._placed.get(task) or self.store_or_none()
         if missed.why != NO_ENTRY or not missed.traits or store is None:
             return ""
         return cause(store, task, missed.why, missed.traits, missed.at)[0]
@@ -108,7 +133,7 @@ session = Session()
 
 
 def configure(**changes: Any) -> Settings:
-    """Change settings of this process: `store`, `cache`, `strict`, `panel`. Returns what then holds.
+    """Change settings of this process: the fields of `Settings`. Returns what then holds.
 
     >>> configure(strict=False).strict
     False
@@ -124,6 +149,10 @@ def configure(**changes: Any) -> Settings:
         raise ConfigurationError(f"panel={changes['panel']!r}: give auto, widget, html, text or off")
     if changes.get("store") is not None and not isinstance(changes["store"], (str, os.PathLike, Store)):
         raise ConfigurationError(f"store={changes['store']!r}: give the path of a folder, or a Store")
+    if changes.get("verify") is not None:
+        verify_of(changes["verify"])
+    if changes.get("max_size") is not None:
+        changes["max_size"] = size_of(changes["max_size"], "max_size")
     if isinstance(changes.get("store"), (str, os.PathLike)):
         changes["store"] = Path(changes["store"]).expanduser().absolute()
     session.settings = replace(session.settings, **changes)

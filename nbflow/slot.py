@@ -3,19 +3,22 @@
 A function's slot and a cell's slot differ in how values are written and which facts they verify.
 """
 
-import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from nbflow import world
 from nbflow.clock import Clock
-from nbflow.errors import StoreError
+from nbflow.errors import StoreError, UnstorableError
+from nbflow.events import Hit, Missed
 from nbflow.futures import blocking
 from nbflow.logs import warn
 from nbflow.step.commands import Claim, Load, Look, Save, Seen
+from nbflow.step.plan import judge, reason
+from nbflow.step.policy import Policy
 from nbflow.store import Draft, Store
+from nbflow.store.serializers import PICKLE, Paired
 from nbflow.trace import Fact, Traits
 
 __all__ = ["NO_ENTRY", "Slot", "running"]
@@ -25,13 +28,6 @@ NO_ENTRY = "no entry for this code and these inputs"
 
 running: ContextVar["Slot | None"] = ContextVar("nbflow_slot", default=None)
 """The innermost slot that is being filled here: a step inside it that needs the same key would wait for ever."""
-
-
-class _Drawn(NamedTuple):
-    """How a value is stored whose run drew from generators that the user had seeded."""
-
-    value: Any
-    random: Any
 
 
 class Slot:
@@ -89,6 +85,18 @@ class Slot:
             lack = lack or why
         return Seen(lack or NO_ENTRY)
 
+    def first_look(self, step: int, policy: Policy) -> tuple[Hit | Missed, Any]:
+        """The verdict on what there is, and on a hit its value; what cannot be loaded is a miss that says so."""
+        seen = Seen("") if policy.refresh else self.seen()
+        verdict = judge(step, seen, self.clock.time(), policy)
+        if isinstance(verdict, Hit):
+            try:
+                return verdict, self.load(Load(seen.entry))
+            except Exception as error:  # noqa: BLE001 - whatever an entry is worth, the step can run
+                why = str(error) if isinstance(error, StoreError) else reason(error)
+                verdict = judge(step, Seen(why), self.clock.time(), policy)
+        return verdict, None
+
     def try_claim(self, *, wait: bool = False) -> bool:
         """Whether the key is this step's now. Without locks everyone goes on: running twice is safe."""
         self.parent = running.get()
@@ -99,9 +107,9 @@ class Slot:
             return True
         return self._claimed
 
-    def when_free(self, callback: Callable[[], object]) -> None:
-        """Call back when the key may be claimable."""
-        self.store.when_free(self.key, callback)
+    def when_free(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call back when the key may be claimable; gives what to call when this step waits no longer."""
+        return self.store.when_free(self.key, callback, self)
 
     def release(self) -> None:
         """Let go of the key: others who wait for it go on."""
@@ -117,10 +125,14 @@ class Slot:
 
     def load(self, command: Load) -> Any:
         """The value of an entry."""
-        value = self.store.load(command.entry, self.serializer)
-        if type(value) is _Drawn:
-            world.rng.restore(value.random)
-            return value.value
+        entry = command.entry
+        if entry.codec:
+            return self.store.load(entry)
+        drawn = Paired(self.serializer or PICKLE)
+        if entry.serializer != drawn.name:
+            return self.store.load(entry, self.serializer)
+        value, random = self.store.load(entry, drawn)
+        world.rng.restore(random)
         return value
 
     def claim(self, _: Claim) -> None:
@@ -131,20 +143,30 @@ class Slot:
 
     async def aclaim(self, _: Claim) -> None:
         """Wait until the key is this step's, while other tasks of the loop go on."""
+        import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+
         loop = asyncio.get_running_loop()
         while not self.try_claim():
             free = asyncio.Event()
-            self.when_free(lambda free=free: loop.call_soon_threadsafe(free.set))  # type: ignore[misc]
-            await free.wait()
+            leave = self.when_free(lambda free=free: loop.call_soon_threadsafe(free.set))  # type: ignore[misc]
+            try:
+                await free.wait()
+            finally:
+                leave()
 
     def save(self, command: Save) -> int:
         """Keep a result: bytes stored. What cannot be kept is told once."""
-        value = command.outcome.value
+        draft = self.draft(command.outcome.value, command.cost)
+        if self.random:
+            draft = draft._replace(serializer=Paired(self.serializer or PICKLE, self.random))
         try:
             self.check()
-            return self.store.save(self.draft(_Drawn(value, self.random) if self.random else value, command.cost))
-        except StoreError as error:
+            return self.store.save(draft)
+        except UnstorableError as error:
             warn(f"{self.task}: the result is not kept: {error}")
+            raise
+        except StoreError as error:
+            warn(str(error))  # what a look says of the same trouble, so that it is said once
             raise
 
     def draft(self, value: Any, cost: float) -> Draft:

@@ -5,30 +5,31 @@ verdict on the first look, then either the value or a plan to perform. So a hit 
 and nothing can drift: the plan's own look, behind the lock, asks the same `judge`.
 """
 
-import copy
 import inspect
-from collections.abc import Callable, Sized
-from functools import partial, update_wrapper
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial, reduce, update_wrapper
+from pathlib import Path
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
+from nbflow.call import ATOMS, Bound, TaskSlot, brief
 from nbflow.engine import arun, run, value_of
-from nbflow.errors import ConfigurationError, StoreError, UnkeyableError, UnstorableError
+from nbflow.errors import ConfigurationError, UnkeyableError
 from nbflow.events import Began, Failed, Hit, Missed, NotReady, Queued
 from nbflow.explanation import Explanation, explained
 from nbflow.futures import Future, FutureList, futures_in, resolve_futures_to_results
 from nbflow.identity import Identity, task_input_hash
 from nbflow.jobs import begun, keep, settle, start_async, start_job, when_done
 from nbflow.keys.handles import reaches
-from nbflow.keys.traits import trait
 from nbflow.logs import current_step, warn
 from nbflow.mapping import items
 from nbflow.options import TaskOptions
 from nbflow.session import session
-from nbflow.slot import Slot
-from nbflow.step.commands import Err, Load, Ok, Outcome, Seen
-from nbflow.step.plan import Plan, judge, plan, reason
+from nbflow.step.commands import Err, Ok, Outcome
+from nbflow.step.plan import Plan, plan, reason
 from nbflow.step.policy import policy_of
-from nbflow.store import Store
+from nbflow.store import Store, serializer_of, storage_of
 from nbflow.task_runners import ThreadPoolTaskRunner
 from nbflow.work import Work, next_step
 
@@ -38,7 +39,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Spelled = ParamSpec("Spelled")
 
-_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 _pool = ThreadPoolTaskRunner()
 
 
@@ -58,10 +58,15 @@ class Task(Generic[P, R]):
             raise ConfigurationError(f"@task stands above a function, not above a {type(fn).__name__}")
         if isinstance(fn, (staticmethod, classmethod)):
             fn = fn.__func__
+        if options.result_storage is not None:  # the same folder wherever it is taken
+            options = replace(options, result_storage=storage_of(options.result_storage))
         update_wrapper(self, fn)
         self.fn, self.options, self.policy = fn, options, policy_of(options)
         self.name = options.name or str(getattr(fn, "__name__", type(fn).__name__))
         self.isasync = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004 - its kind is asked for
+        self._serializer = None if options.result_serializer is None else serializer_of(options.result_serializer)
+        self._storage: Path | Store | None = options.result_storage
+        self._placed: Store | None = None
         self._self: tuple[Any, ...] = ()
         self._identity: Identity | None = None
         self._check_parameters()
@@ -78,6 +83,11 @@ class Task(Generic[P, R]):
         unknown = sorted(cast("frozenset[str]", self.options.ignore) - names)
         if unknown:
             raise ConfigurationError(f"ignore names {unknown[0]!r}, which is no parameter of {self.name}()")
+        if self.options.cache_key_fn is not None and self.options.cache_policy is not None:
+            warn(
+                f"{self.name}(): cache_key_fn makes the key, cache_policy is not used; "
+                "give one of them, or the function as a part of the policy: DEFAULT.calling(function)"
+            )
 
     def __repr__(self) -> str:
         """`<Task fetch>`."""
@@ -91,9 +101,19 @@ class Task(Generic[P, R]):
         """A method: its object is the first argument, and so part of the key."""
         if instance is None:
             return self
-        bound = copy.copy(self)
-        bound._self = (instance,)  # noqa: SLF001 - it is one of us
+        bound: Task[..., R] = Task.__new__(Task)
+        bound.__dict__ |= self.__dict__ | {"_self": (instance,)}
         return bound
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """By its import path if that leads here, else its function and options: cloudpickle takes any function."""
+        module, path = getattr(self.fn, "__module__", ""), getattr(self.fn, "__qualname__", "")
+        start: Any = None if module == "__main__" else sys.modules.get(module)
+        home = reduce(_attribute, path.split("."), start)
+        if home is self:
+            return str(path)
+        source = home if isinstance(home, Task) and home.fn is self.fn else self.fn
+        return _again, (source, self.options, self._self)
 
     def with_options(self, **changes: Any) -> "Task[P, R]":
         """The same function with some options changed; those not named stay.
@@ -115,8 +135,13 @@ class Task(Generic[P, R]):
             identity = self._identity = Identity(self, self.fn, self.options)
         return identity
 
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
+        identity = self.identity
+        values = identity.bind(args, kwargs)
+        return identity, values, brief(identity.inputs(values))
+
     def enter(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], step: int = 0
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], step: int = 0, bound: Bound | None = None
     ) -> tuple[Outcome | None, Plan | None, Work | None]:
         """Begin a step: its outcome if there is a fresh entry, else a plan and the hands to perform it.
 
@@ -124,13 +149,15 @@ class Task(Generic[P, R]):
             args: Given by position.
             kwargs: Given by name.
             step: The number of a step that was queued; 0 is a new one.
+            bound: What they were bound to when it was queued.
         """
         time, tell, policy = session.clock.time, session.bus.tell, self.policy
         known, step = bool(step), step or next_step()
         try:
-            identity = self.identity
-            values = identity.bind(args, kwargs)
-            tell(Began(step, time(), self.name, _brief(identity.inputs(values)), current_step.get()))
+            if bound is None or not bound[0].holds():
+                bound = self._bind(args, kwargs)
+            identity, values, arguments = bound
+            tell(Began(step, time(), self.name, arguments, current_step.get()))
             known = True
             slot = self._slot(identity, values)
         except Exception as error:
@@ -138,33 +165,27 @@ class Task(Generic[P, R]):
                 tell(Failed(step, time(), reason(error), ""))
             raise
         if slot is not None:
-            seen = Seen("") if policy.refresh else slot.seen()
-            verdict = judge(step, seen, time(), policy)
+            verdict, value = slot.first_look(step, policy)
             if isinstance(verdict, Hit):
-                try:
-                    value = slot.load(Load(seen.entry))
-                except StoreError as error:
-                    verdict = judge(step, Seen(str(error)), time(), policy)
-                else:
-                    tell(verdict)
-                    return Ok(value), None, None
+                tell(verdict)
+                return Ok(value), None, None
             handles: list[str] = []
             slot.traits = identity.traits(values, handles)
-            assert isinstance(verdict, Missed)
-            tell(verdict._replace(traits=slot.traits))
+            tell(Missed(step, verdict.at, verdict.why, slot.traits))
         body = partial(self.fn, *args, **kwargs)
         work = Work(step, body, slot, session.clock, session.bus, log_prints=self.options.log_prints)
         if slot is not None:
-            work.mentions = (*identity.constants, *identity.inputs(values))
+            named = [value for _, value in identity.globals()]
+            work.mentions = (*identity.constants, *named, *identity.inputs(values))
             work.files = cast("tuple[str, ...]", self.options.files)
             work.touching = {kind for handle in (*identity.handles, *handles) if (kind := reaches(handle))}
         return None, plan(step, policy, keyed=slot is not None), work
 
-    def _slot(self, identity: Identity, values: tuple[Any, ...]) -> "_TaskSlot | None":
+    def _slot(self, identity: Identity, values: tuple[Any, ...]) -> "TaskSlot | None":
         """The step's place in the store; None where it runs uncached."""
         if self.policy.keep == "never" or not session.caching:
             return None
-        store = session.store_or_none()
+        store = session.store_or_none() if self._storage is None else self._store()
         if store is None:
             return None
         try:
@@ -174,22 +195,35 @@ class Task(Generic[P, R]):
                 raise
             warn(f"{self.name}() runs uncached: {error}")
             return None
-        return None if key is None else _TaskSlot(store, key, self.name, identity, values)
+        if key is None:
+            return None
+        slot = TaskSlot(store, key, self.name, identity, values)
+        if self._serializer is not None:
+            slot.serializer = self._serializer
+        return slot
+
+    def _store(self) -> Store | None:
+        """The store of its own, or the session's; None where there is none that works."""
+        if self._storage is None:
+            return session.store_or_none()
+        if self._placed is None:
+            self._placed = session.place(self.name, self._storage)
+        return self._placed
 
     # Calls
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run, or restore. An `async def` task returns an awaitable."""
-        if self._self or kwargs or not _ATOMS.issuperset(map(type, args)):
+        if self._self or kwargs or not ATOMS.issuperset(map(type, args)):
             args, kwargs = resolve_futures_to_results((self._self + args, kwargs))
         if self.isasync:
-            return cast("R", self._await(args, kwargs))
+            return self._await(args, kwargs)  # type: ignore[return-value]
         outcome, steps, work = self.enter(args, kwargs)
         if outcome is not None:
-            return cast("R", value_of(outcome))
+            return value_of(outcome)  # type: ignore[no-any-return]
         assert steps is not None and work is not None
         try:
-            return cast("R", value_of(run(steps, work.hands())))  # no local holds it: see `run`
+            return value_of(run(steps, work.hands()))  # type: ignore[no-any-return]  # no local holds it: see `run`
         finally:
             work.close()
 
@@ -207,27 +241,31 @@ class Task(Generic[P, R]):
         """Run on a worker; returns at once. Futures among the arguments are waited for, and passed as their values."""
         args = self._self + args
         step = next_step()
-        future: Future[R] = Future(self.name, self._briefly(args, kwargs))
-        session.bus.tell(Queued(step, session.clock.time(), self.name, future.arguments, current_step.get()))
-        upstream = futures_in((args, kwargs))
+        try:
+            bound = self._bind(args, kwargs)
+            arguments = bound[2]
+        except TypeError:  # they do not fit the function, as the step will say
+            bound, arguments = None, brief((*args, *kwargs.values()))
+        future: Future[R] = Future(self.name, arguments)
+        session.bus.tell(Queued(step, session.clock.time(), self.name, arguments, current_step.get()))
+        upstream = [] if not kwargs and ATOMS.issuperset(map(type, args)) else futures_in((args, kwargs))
         if upstream:
             keep(future)
             when_done(upstream, partial(self._start_after, step, future, args, kwargs))
         else:
-            self._start(step, future, args, kwargs)
+            self._start(step, future, args, kwargs, bound)
         return future
 
-    def _briefly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[object, ...]:
-        """Short forms of the arguments that count; of all of them where they do not fit the function."""
-        identity = self.identity
-        try:
-            return _brief(identity.inputs(identity.bind(args, kwargs)))
-        except TypeError:
-            return _brief((*args, *kwargs.values()))
-
-    def _start(self, step: int, future: Future[R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _start(
+        self,
+        step: int,
+        future: Future[R],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        bound: Bound | None = None,
+    ) -> None:
         start = start_async if self.isasync else partial(start_job, _pool)
-        start(step, future, partial(self.enter, args, kwargs, step))
+        start(step, future, partial(self.enter, args, kwargs, step, bound))
 
     def _start_after(self, step: int, future: Future[R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """All that it depends on has ended: start, or be not ready."""
@@ -274,46 +312,19 @@ class Task(Generic[P, R]):
 
     def clear(self) -> int:
         """Drop everything that is kept under this task's name; how many entries there were."""
-        return session.store.clear(self.name)
+        store = self._store()
+        return 0 if store is None else store.clear(self.name)
 
 
-class _TaskSlot(Slot):
-    """A function's slot: its result is not kept where it changed its arguments in place."""
-
-    def __init__(self, store: Store, key: str, task: str, identity: Identity, values: tuple[Any, ...]) -> None:
-        self.store, self.key, self.task, self.clock = store, key, task, session.clock
-        self._identity, self._values = identity, values
-
-    def check(self) -> None:
-        """Digest again what the key was made of: it must be as it was before the run."""
-        identity = self._identity
-        inputs = zip(identity.parameters, identity.inputs(self._values), strict=True)
-        for name, value in inputs:
-            if self._changed(f"input {name}", value):
-                raise UnstorableError(
-                    f"it changes its argument {name!r} in place; return a changed copy, or give ignore=[{name!r}]"
-                )
-        for label, value in identity.globals():
-            if self._changed(label, value):
-                raise UnstorableError(f"it reads and changes {label}, so that each run is another one")
-        if not identity.holds():
-            raise UnstorableError("it binds something anew that it also reads, so that each run is another one")
-
-    def _changed(self, label: str, value: Any) -> bool:
-        return type(value) not in _ATOMS and trait(value).digest != self.traits[label].digest
+def _attribute(owner: Any, name: str) -> Any:
+    return getattr(owner, name, None)
 
 
-def _brief(values: tuple[Any, ...]) -> tuple[object, ...]:
-    """Short forms for panels: no value is held, and no text of the user's is run."""
-    return tuple([v if type(v) in _SMALL else repr(v)[:60] if type(v) is str else _kind(v) for v in values])
-
-
-_SMALL = frozenset({type(None), bool, int, float})
-
-
-def _kind(value: Any) -> str:
-    name = type(value).__name__
-    return f"{name}[{len(value)}]" if isinstance(value, Sized) and type(value).__module__ == "builtins" else name
+def _again(source: Any, options: TaskOptions, of: tuple[Any, ...]) -> Task[..., Any]:
+    """A task from a pickle: of a function, or as another task of the same function."""
+    task: Task[..., Any] = Task(source.fn if isinstance(source, Task) else source, options)
+    task._self = of  # noqa: SLF001 - it is one of us
+    return task
 
 
 class _Decorator(Protocol[Spelled]):

@@ -3,7 +3,6 @@
 A function's step and a cell's step differ in what is called; timing, telling and waiting are the same.
 """
 
-import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Collection
 from types import TracebackType
@@ -114,6 +113,8 @@ class Work:
 
     async def acall(self, command: c.Call) -> c.Outcome:
         """One attempt of a coroutine."""
+        import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+
         limit = asyncio.timeout(command.timeout)
         try:
             with Around(self) as sight:
@@ -153,7 +154,8 @@ class Around:
         self._sight = world.watch()
         sight = self._sight.__enter__()
         sight.mention(work.mentions)
-        world.declare(work.files)
+        if work.files:
+            world.declare(work.files)
         for kind in work.touching:
             sight.touch(kind)
         return sight

@@ -51,8 +51,7 @@ def plan(step: int, policy: Policy, *, keyed: bool) -> Plan:
             if stored is not None:
                 return stored
         outcome: Outcome
-        outcome, cost = yield from _attempts(step, policy)
-        now, _ = yield Now()
+        outcome, cost, now = yield from _attempts(step, policy)
         if isinstance(outcome, Err):
             yield Tell(_ending(step, now, outcome.error))
             return outcome
@@ -71,6 +70,8 @@ def _behind_the_lock(step: int, policy: Policy) -> Part:
     """Wait until this step alone may run its key; someone may have stored the value meanwhile."""
     yield Claim()
     seen: Seen = yield Look()
+    if seen.lack:
+        return None
     now, _ = yield Now()
     verdict = judge(step, seen, now, policy)
     if isinstance(verdict, events.Missed):
@@ -84,23 +85,23 @@ def _behind_the_lock(step: int, policy: Policy) -> Part:
 
 
 def _attempts(step: int, policy: Policy) -> Part:
-    """Call until it works or the policy gives up; the outcome and the seconds that its last attempt ran."""
-    _, began = yield Now()
-    attempt = 0
+    """Call until it works or the policy gives up; the outcome, the seconds its last attempt ran, and when it ended."""
+    attempt, began = 0, None
     while True:
         attempt += 1
         now, start = yield Now()
+        began = start if began is None else began
         yield Tell(events.Started(step, now, attempt, policy.attempts))
         outcome: Outcome = yield Call(attempt, _limit(policy, start - began))
         now, end = yield Now()
         if isinstance(outcome, Ok):
-            return outcome, end - start
+            return outcome, end - start, now
         elapsed = end - began
         wait = backoff(policy, attempt, outcome.error, elapsed, (yield Draw()) if policy.jitter else 0.0)
         if wait is None:
             if attempt > 1:
                 outcome.error.add_note(f"nbflow: {attempt} attempts in {spell(elapsed)}")
-            return outcome, end - start
+            return outcome, end - start, now
         yield Tell(events.Waiting(step, now, attempt, wait, reason(outcome.error)))
         yield Sleep(wait)
 

@@ -62,7 +62,8 @@ def _keep(options: TaskOptions) -> Keep:
     keeping = options.cache_policy
     if options.persist_result is False or (options.cache_key_fn is None and keeping is not None and not keeping.keeps):
         return "never"
-    asked = (options.persist_result, options.cache_expiration, options.cache_key_fn, keeping)
+    caching = (options.persist_result, options.cache_expiration, options.cache_key_fn, keeping)
+    asked = (*caching, options.result_serializer, options.result_storage)
     return "pure" if all(option is None for option in asked) else "always"
 
 

@@ -41,7 +41,7 @@ import os, sys, threading
 before = set(os.listdir("/proc/self/fd")) if os.path.exists("/proc") else set()
 from nbflow import task
 after = set(os.listdir("/proc/self/fd")) if os.path.exists("/proc") else set()
-heavy = {"numpy", "pandas", "IPython", "ipywidgets", "anywidget", "diskcache", "joblib", "tenacity", "distributed"}
+heavy = {"asyncio", "numpy", "pandas", "IPython", "ipywidgets", "anywidget", "diskcache", "joblib", "tenacity", "distributed"}
 print(threading.active_count(), len(after - before), *sorted(heavy & set(sys.modules)))
 """
     assert fresh(code) == ["1", "0"]

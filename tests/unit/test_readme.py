@@ -5,6 +5,7 @@ import stat
 from dataclasses import fields
 from pathlib import Path
 
+from nbflow.cli import _parser
 from nbflow.notebook.header import flags
 from nbflow.options import TaskOptions
 
@@ -38,6 +39,18 @@ def test_it_names_every_option_and_no_other():
     named = set(re.findall(r"`([a-z_]+)`", section.partition("Further options:")[2]))
     used = set(re.findall(r"(\w+)=", re.search(r"@task\((.*?)\)\n", section, re.DOTALL)[1]))
     assert named | used == {field.name for field in fields(TaskOptions)}
+
+
+def test_it_lists_every_command_and_no_other():
+    """Otherwise a command would be found by accident only, or one be promised that there is not."""
+    (section,) = re.findall(r"^## The command line.*?^```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    parser = _parser()
+    (commands,) = [action.choices for action in parser._actions if action.choices]
+    lines = {line.split()[1]: set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", line)) for line in section.splitlines()}
+    assert list(lines) == list(commands)
+    for name, command in commands.items():
+        known = {words[0] for words in (action.option_strings for action in command._actions) if words} - {"-h"}
+        assert lines[name] == known, name
 
 
 def test_the_machine_runs_the_command_that_the_readme_gives():

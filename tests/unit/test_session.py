@@ -91,6 +91,8 @@ def test_configure_changes_only_what_is_named(fresh):
         ({"panel": "big"}, "panel='big'"),
         ({"store": 3}, "store=3"),
         ({"strict": True, "nope": 1}, "no setting 'nope'"),
+        ({"verify": "never"}, "verify='never': give full or sealed"),
+        ({"max_size": "big"}, "max_size='big' is not a size"),
     ],
 )
 def test_configure_refuses_what_cannot_be_meant(fresh, change, message):
@@ -99,6 +101,16 @@ def test_configure_refuses_what_cannot_be_meant(fresh, change, message):
     with pytest.raises(ConfigurationError, match=message):
         configure(**change)
     assert fresh.session.settings == before
+
+
+def test_how_a_store_checks_and_how_big_it_gets_can_be_configured(fresh):
+    """configure(max_size="5GB") would have no effect, or only before the first step."""
+    assert configure(max_size="5GB").max_size == 5 << 30
+    store = fresh.session.store
+    assert (store.stats().max_size, store._verify) == (5 << 30, "full")
+    configure(max_size=1 << 20, verify="sealed")
+    assert fresh.session.store is store
+    assert (store.stats().max_size, store._verify) == (1 << 20, "sealed")
 
 
 def test_a_store_that_cannot_be_opened_is_told_once(fresh, tmp_path):

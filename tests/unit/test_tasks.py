@@ -7,6 +7,7 @@ import importlib
 import inspect
 import logging
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -73,6 +74,61 @@ def modules(tmp_path, monkeypatch):
     yield made
     for name in made.names:
         sys.modules.pop(name, None)
+
+
+class TestPickling:
+    """Tasks among the arguments of other tasks, in results, on their way to processes."""
+
+    def test_by_its_import_path(self, fresh, modules):
+        """A worker would get a copy of the task, with functions that only cloudpickle can send."""
+        made = modules.write(
+            "shared",
+            """
+            from nbflow import task
+
+            @task(retries=2)
+            def double(x):
+                return 2 * x
+
+            class Model:
+                factor = 3
+
+                @task
+                def times(self, x):
+                    return self.factor * x
+            """,
+        )
+        assert pickle.loads(pickle.dumps(made.double)) is made.double
+        assert pickle.loads(pickle.dumps(made.Model.times)) is made.Model.times
+        changed = pickle.loads(pickle.dumps(made.double.with_options(retries=5)))
+        assert (changed.options.retries, changed.fn, changed(4)) == (5, made.double.fn, 8)
+        assert pickle.loads(pickle.dumps(made.Model().times))(2) == 6
+
+    def test_a_local_one_by_cloudpickle(self, fresh):
+        """A task that a notebook defines could not be sent to another process."""
+        cloudpickle = pytest.importorskip("cloudpickle")
+        factor = 3
+
+        @task(name="scaled", retries=1)
+        def times(x):
+            return factor * x
+
+        again = pickle.loads(cloudpickle.dumps(times))
+        assert (again.name, again.options.retries, again(2), type(again)) == ("scaled", 1, 6, Task)
+
+    def test_methods_of_two_objects(self, fresh):
+        """The second object's method would work on the first."""
+
+        class Model:
+            def __init__(self, factor):
+                self.factor = factor
+
+            @task(persist_result=False)
+            def times(self, x):
+                return self.factor * x
+
+        one, other = Model(1).times, Model(10).times
+        assert (one(2), other(2), one(2)) == (2, 20, 2)
 
 
 class TestDefinition:
@@ -1341,6 +1397,19 @@ class TestSingleFlight:
         for each in callers:
             each.join(PATIENCE)
         assert sorted(map(str, ends)) == ["1"] * 5 + ["failed"] and len(calls) == 2
+
+    def test_a_submitted_step_that_calls_itself_with_the_same_inputs(self, fresh):
+        """The panel would show it running for ever: its future alone would hear of the circle."""
+
+        @task(persist_result=True)
+        def loop(n):
+            return loop.submit(n).result(timeout=PATIENCE)
+
+        with pytest.raises(Exception, match="itself"):
+            loop(1)
+        began = {event.step for event in told(fresh, e.Began)}
+        assert len(began) == 2
+        assert {event.step for event in told(fresh, e.Failed)} == began
 
     def test_a_step_that_calls_itself_with_the_same_inputs(self, fresh):
         """An endless recursion would hang instead of raising."""
