@@ -26,7 +26,7 @@ from nbflow.notebook.stage import Stage
 from nbflow.notebook.status import Status
 from nbflow.notebook.transform import Cell, cell_of
 from nbflow.session import session
-from nbflow.step.commands import Call, Claim, Command, Err, Ok, Outcome, Sleep, Tell
+from nbflow.step.commands import Call, Claim, Command, Err, Load, Ok, Outcome, Sleep, Tell
 from nbflow.step.plan import Plan
 from nbflow.timeouts import Expired
 from nbflow.work import Work
@@ -151,6 +151,8 @@ class Step:
                 self._stopped(error)
 
     def _stopped(self, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            error.__context__ = None  # an interrupt has no part in the error that an attempt is just failing with
         self.broken = error.with_traceback(None)
         self._end_plan(error)
 
@@ -193,7 +195,7 @@ class Step:
             return
         self.work = Work(decision.number, _nothing, decision.slot, session.clock, session.bus)
         self.work.files = decision.inputs.files
-        self.hands = {**self.work.hands(Call, Claim, Sleep), Tell: self.report.tell}
+        self.hands = {**self.work.hands(Call, Claim, Sleep), Tell: self.report.tell, Load: self._load}
         self._advance()
 
     def _advance(self, answer: Any = None) -> None:
@@ -216,7 +218,8 @@ class Step:
     def _prepare(self, call: Call) -> None:
         decision = self.decision
         if self.stage is None:
-            keep = decision.policy.attempts > 1 or decision.options.rollback
+            policy = decision.policy
+            keep = policy.attempts > 1 or policy.stale or decision.options.rollback
             self.stage = Stage(self.cell, self.namespace, decision.inputs, keep=keep)
         else:
             self.shell.display_pub.clear_output(wait=True)
@@ -244,6 +247,11 @@ class Step:
         else:
             self.state = Err(failure)
             self._end_plan(failure)
+        if isinstance(self.state, Ok):  # an old result, in place of the error
+            self.shell.display_pub.clear_output(wait=True)
+            self.report.status.cleared()
+            self._restore(self.state.value)
+            return True
         if isinstance(self.state, Sleep) and self._put_back(failure):
             return True
         self._failed(failure)
@@ -255,6 +263,14 @@ class Step:
                 error.add_note(note)
         self.leave()
         return False
+
+    def _load(self, load: Load) -> Recording:
+        """What the cell left behind when an entry was made; it goes into effect on the inputs as they were."""
+        assert self.decision.slot is not None
+        if self.stage is not None:
+            self.stage.rollback()
+        found: Recording = self.decision.slot.load(load)
+        return found
 
     def _put_back(self, error: BaseException) -> bool:
         """Whether everything is as it was before the cell, so that there can be another attempt."""
