@@ -47,9 +47,18 @@ class TaskSlot(Slot):
         return trait(value).digest != self.traits[label].digest
 
 
-def brief(values: tuple[Any, ...]) -> tuple[object, ...]:
-    """Short forms for panels: no value is held, and no text of the user's is run."""
-    return tuple([v if type(v) in _SMALL else repr(v)[:60] if type(v) is str else _kind(v) for v in values])
+def brief(values: tuple[Any, ...], hidden: tuple[int, ...] = ()) -> tuple[object, ...]:
+    """Short forms for panels: no value is held, and no text of the user's is run.
+
+    Args:
+        values: The values.
+        hidden: Places of those that are called like a password: text there is not shown.
+    """
+    forms = [v if type(v) in _SMALL else repr(v)[:60] if type(v) is str else _kind(v) for v in values]
+    for at in hidden:
+        if type(values[at]) is str:
+            forms[at] = _kind(values[at])
+    return tuple(forms)
 
 
 def _kind(value: Any) -> str:

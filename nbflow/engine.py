@@ -6,7 +6,7 @@ that they do not have is the driver's own.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from nbflow.step.commands import Command, Err, Ok, Outcome
 from nbflow.step.plan import Plan
@@ -47,7 +47,7 @@ def advance(plan: Plan, hands: Hands, answer: Any = None, error: BaseException |
 def run(plan: Plan, hands: Hands) -> Outcome:
     """Drive a step to its end in this thread; the hands have all commands."""
     # no local of ours may hold the outcome: the error's traceback reaches this frame, and would never be freed
-    return cast("Outcome", advance(plan, hands))
+    return advance(plan, hands)  # type: ignore[return-value]
 
 
 async def arun(plan: Plan, hands: Hands, awaited: Mapping[type, Callable[[Any], Awaitable[Any]]]) -> Outcome:

@@ -47,13 +47,17 @@ class Began(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """The result came from the store: `age` and `saved` (what it cost to compute) in seconds, `size` in bytes."""
+    """The result came from the store: `age` and `saved` (what it cost to compute) in seconds, `size` in bytes.
+
+    `stale` is why an old one was served, in words: a new one was asked for, and all attempts failed. `""`: it is fresh.
+    """
 
     step: int
     at: float
     age: float
     saved: float
     size: int
+    stale: str = ""
 
 
 class Missed(NamedTuple):

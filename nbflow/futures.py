@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 from weakref import WeakSet
 
 from nbflow.errors import InterfaceError, NotReadyError
+from nbflow.keys.short import redacted
 from nbflow.step.plan import reason
 
 __all__ = [
@@ -54,7 +55,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     def __repr__(self) -> str:
         """`<Future fetch(3) finished>`."""
-        inputs = ", ".join(map(str, self.arguments))
+        inputs = ", ".join(map(str, map(redacted, self.arguments)))
         return f"<Future {self.task}({inputs}) {self._state.lower()}>"
 
     def cancel(self) -> bool:
@@ -154,7 +155,7 @@ def _first(failed: list[tuple[int, Future[Any]]], total: int) -> BaseException:
 
 
 def _spell(future: Future[Any]) -> str:
-    return f"{future.task}({', '.join(map(str, future.arguments))})"
+    return f"{future.task}({', '.join(map(str, map(redacted, future.arguments)))})"
 
 
 class _DoneAndNotDone(NamedTuple):

@@ -14,11 +14,12 @@ from nbflow.keys.binder import binder
 from nbflow.keys.edited import edited
 from nbflow.keys.encode import canonical
 from nbflow.keys.reach import reach
+from nbflow.keys.short import secret
 from nbflow.keys.traits import trait
 from nbflow.logs import warn
 from nbflow.options import TaskOptions
 from nbflow.trace import Trait, Traits
-from nbflow.world import arm
+from nbflow.world import arm, may_name, rng
 
 __all__ = ["Identity", "TaskContext", "policy_in", "task_input_hash"]
 
@@ -70,6 +71,7 @@ class Identity:
         parameters: Those that count, in the order of the signature.
         constants: Strings in the code reached that may name files.
         handles: Names of the types of live handles that the code reads as globals.
+        hidden: Places, among the parameters that count, of those that are called like a password.
     """
 
     def __init__(self, owner: Any, fn: Callable[..., Any], options: TaskOptions) -> None:
@@ -80,6 +82,7 @@ class Identity:
         excluded = excluded | policy.excluded if "inputs" in policy.parts else frozenset(self._names)
         self._counting = [i for i, name in enumerate(self._names) if name not in excluded]
         self.parameters = tuple(self._names[i] for i in self._counting)
+        self.hidden = tuple(i for i, name in enumerate(self.parameters) if secret(name))
         self._all = len(self._counting) == len(self._names)
         arm()  # or the first look at a run would bind a reader anew that the function reaches
         reached = reach(fn)
@@ -89,6 +92,7 @@ class Identity:
         source = "source" in policy.parts
         self._live = reached.live if source else None
         self._labels = (*reached.live_names, *self.parameters) if self._live else self.parameters
+        self._inputs = [(f"input {name}", name) for name in self.parameters]
         self._traits = reached.traits if source else {}
         self._version = options.version
         name = f"{getattr(fn, '__qualname__', type(fn).__qualname__)}".encode()
@@ -97,7 +101,8 @@ class Identity:
         if self._files:  # what they hold is looked at later: an entry from before they were named knows nothing of it
             base += canonical((self._files,))
         self._base = blake2b(_SCHEMA + base, digest_size=16)
-        self.constants, self.handles = reached.strings, reached.handles
+        self.constants, self.handles = tuple(filter(may_name, reached.strings)), reached.handles
+        self.seeds = not rng.SETTERS.isdisjoint(getattr(getattr(fn, "__code__", None), "co_names", ()))
         self._everchanging = "run" in policy.parts
         self._alike = policy.parts == {"flow"} and not policy.functions  # no flow, so nothing tells calls apart
 
@@ -178,8 +183,8 @@ class Identity:
             handles: Receives the names of the types of live handles among them.
         """
         traits = {**self._traits}
-        for name, value in zip(self.parameters, self.inputs(values), strict=True):
-            traits[f"input {name}"] = trait(value, name, handles)
+        for (label, name), value in zip(self._inputs, self.inputs(values), strict=True):
+            traits[label] = trait(value, name, handles)
         named = [*self.globals()]
         if self._version is not None:
             named.append(("version", self._version))

@@ -96,6 +96,9 @@ class TaskOptions:
         cache_key_fn: Called with a context and the parameters by name, gives the key as text, or None: do not keep
             this call. It stands for itself alone: neither code nor inputs count. Implies keeping.
         refresh_cache: True runs again and replaces what was kept.
+        stale_on_error: When all attempts have failed, the result that `cache_expiration` or `refresh_cache` passed over
+            is returned after all, marked as stale and with a warning; without one the error is raised. Interrupts and
+            exits are never held back.
         ignore: Parameters that are left out of the key.
         files: Files that count by their content, whether or not the run is seen to read them; of a folder all below
             it, of a pattern such as `data/*.csv` all that match. One that is missing counts as missing.
@@ -128,6 +131,13 @@ class TaskOptions:
     cache_policy: CachePolicy | None = None
     cache_key_fn: KeyFunction | None = None
     refresh_cache: bool | None = option(None, "--refresh", None, "run again and replace the result", value=True)
+    stale_on_error: bool = option(
+        default=False,
+        flag="--stale-on-error",
+        parse=None,
+        help="if it fails, take a result that has expired, or that --refresh passed over",
+        value=True,
+    )
     ignore: Iterable[str] = ()
     files: Iterable[str | os.PathLike[str]] = option(
         (), "--file", parse_path, "also count these files, seen read or not", metavar="P...", many=True

@@ -171,13 +171,5 @@ class Slot:
 
     def draft(self, value: Any, cost: float) -> Draft:
         """An entry for this key, made now."""
-        return Draft(
-            key=self.key,
-            tag=self.task,
-            value=value,
-            cost=cost,
-            facts=self.facts,
-            traits=self.traits,
-            created=self.clock.time(),
-            serializer=self.serializer,
-        )
+        made = self.clock.time()
+        return Draft(self.key, self.task, value, cost, self.facts, self.traits, made, self.serializer)

@@ -138,7 +138,7 @@ class Task(Generic[P, R]):
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         identity = self.identity
         values = identity.bind(args, kwargs)
-        return identity, values, brief(identity.inputs(values))
+        return identity, values, brief(identity.inputs(values), identity.hidden)
 
     def enter(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], step: int = 0, bound: Bound | None = None
@@ -177,7 +177,8 @@ class Task(Generic[P, R]):
         if slot is not None:
             named = [value for _, value in identity.globals()]
             work.mentions = (*identity.constants, *named, *identity.inputs(values))
-            work.files = cast("tuple[str, ...]", self.options.files)
+            work.seeds = identity.seeds
+            work.files = self.options.files  # type: ignore[assignment]  # a tuple by now
             work.touching = {kind for handle in (*identity.handles, *handles) if (kind := reaches(handle))}
         return None, plan(step, policy, keyed=slot is not None), work
 

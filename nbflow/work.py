@@ -12,11 +12,13 @@ from nbflow import world
 from nbflow.bus import Bus
 from nbflow.clock import Clock
 from nbflow.engine import Hands
-from nbflow.events import Logged
-from nbflow.logs import current_step, prints_to
+from nbflow.events import Hit, Logged
+from nbflow.logs import current_step, logger, prints_to
 from nbflow.slot import Slot, running
 from nbflow.step import commands as c
+from nbflow.step.plan import STALE
 from nbflow.timeouts import call_within, late
+from nbflow.trace import Fact
 
 __all__ = ["Around", "Work", "next_step"]
 
@@ -52,6 +54,8 @@ class Work:
         """Values that may name files: they count where they do."""
         self.files: Collection[object] = ()
         """Files that count because the user said so."""
+        self.seeds = False
+        """Whether its code speaks of seeding."""
         self.touching: Collection[str] = ()
         """What the step reaches by a live handle, which the world does not see."""
 
@@ -91,8 +95,12 @@ class Work:
         return self.clock.draw()
 
     def tell(self, command: c.Tell) -> None:
-        """Let all sinks hear an event."""
-        self.bus.tell(command.event)
+        """Let all sinks hear an event; an old result in place of an error is told to the user as well."""
+        event = command.event
+        self.bus.tell(event)
+        if isinstance(event, Hit) and event.stale and self.slot is not None:
+            logger.warning("nbflow: %s returned a stale result: %s", self.slot.task, event.stale)
+            world.adopt((Fact("touched", STALE, ""),))
 
     def sleep(self, command: c.Sleep) -> None:
         """Wait in this thread."""
@@ -154,6 +162,8 @@ class Around:
         self._sight = world.watch()
         sight = self._sight.__enter__()
         sight.mention(work.mentions)
+        if work.seeds:
+            sight.may_seed()
         if work.files:
             world.declare(work.files)
         for kind in work.touching:

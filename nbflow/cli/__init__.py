@@ -1,6 +1,6 @@
 """The command line: `nbflow COMMAND`.
 
-Exit codes: 0 all went well, 1 it did not, 2 the command line was wrong, 130 interrupted.
+Exit codes: 0 all went well, 1 it did not, 2 the command line was wrong, 130 interrupted, 143 ended by SIGTERM.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
 
 
 def _parser() -> _Parser:
-    codes = "Exit codes: 0 all went well, 1 it did not, 2 the command line was wrong, 130 interrupted."
+    codes = "Exit codes: 0 all went well, 1 it did not, 2 the command line was wrong, 130 interrupted, 143 ended."
     parser = _Parser(
         prog="nbflow", description="Notebooks that restart where they stopped.", epilog=codes, allow_abbrev=False
     )
@@ -129,7 +129,7 @@ def _parser() -> _Parser:
 
     export = command("export", "write results to one file, to take elsewhere", "not all of them could be written")
     export.add_argument("file", metavar="FILE", help="the file; one that is there is replaced")
-    export.add_argument("task", metavar="TASK", nargs="*", help="only results of these tasks")
+    export.add_argument("task", metavar="TASK", nargs="*", default=[], help="only results of these tasks")
 
     take_in = command("import", "take in results that `export` wrote", "not all of them could be used")
     take_in.add_argument("file", metavar="FILE", help="a file that `nbflow export` wrote")

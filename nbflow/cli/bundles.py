@@ -3,7 +3,8 @@
 from argparse import Namespace
 from pathlib import Path
 
-from nbflow.cli.tables import known, store, tell
+from nbflow.cli.tables import store, tell
+from nbflow.inventory import known
 from nbflow.widget import plain
 
 __all__ = ["export", "take_in"]
@@ -31,7 +32,7 @@ def take_in(args: Namespace) -> int:
     """Take in what `export` wrote; 1 where not all of it could be used."""
     where = store()
     found = where.import_(args.file)
-    here = f"; {found.known:,} were here already" if found.known else ""
+    here = f"; {found.known:,} {'was' if found.known == 1 else 'were'} here already" if found.known else ""
     print(f"imported {plain.spell_count(found.entries, 'result')} into {where.folder}{here}")
     if found.foreign:
         tell(

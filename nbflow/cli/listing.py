@@ -4,9 +4,10 @@ import sys
 import time
 from argparse import Namespace
 
-from nbflow.cli.tables import as_json, known, store, table, tell
+from nbflow.cli.tables import as_json, store, table, tell
 from nbflow.durations import ago, spell
 from nbflow.errors import ConfigurationError
+from nbflow.inventory import known, of_results, of_tasks
 from nbflow.store import Found, Info, Store
 from nbflow.widget import plain
 
@@ -23,16 +24,9 @@ def ls(args: Namespace) -> int:
         tell(f"nothing is kept of {args.task!r}" + known(where))
         return 1
     if args.json:
-        as_json([_entry(entry) for entry in entries])
+        as_json([{**_entry(entry), "used": entry.accessed} for entry in entries])
         return 0
-    now = time.time()
-    table(
-        ("entry", "made", "took", "size", "used"),
-        (
-            (each.row[:12], ago(now - each.created), spell(each.cost), plain.size(each.size), ago(now - each.accessed))
-            for each in entries
-        ),
-    )
+    table(*of_results(entries, time.time()))
     return 0
 
 
@@ -46,14 +40,7 @@ def _ls_tasks(where: Store, *, json: bool) -> int:
     if not tasks:
         print(f"nothing is kept in {where.folder}")
         return 0
-    now = time.time()
-    table(
-        ("task", "results", "size", "took", "newest"),
-        (
-            (each.task, f"{each.entries:,}", plain.size(each.size), spell(each.cost), ago(now - each.newest))
-            for each in tasks
-        ),
-    )
+    table(*of_tasks(tasks, time.time()))
     print(f"{plain.spell_count(full.entries, 'result')}, {plain.size(full.size)} in {where.folder}")
     return 0
 
@@ -62,9 +49,11 @@ def show(args: Namespace) -> int:
     """What an entry is and depends on, or the newest one of a task; its value stays packed. 1 where there is none."""
     where = store()
     newest = max(where.entries(args.what), key=lambda entry: entry.created, default=None)
-    found = where.matching(args.what if newest is None else newest.row)
+    row = args.what if newest is None else newest.row
+    found = where.matching(row) if row else []
     if not found:
-        tell(f"there is no entry {args.what!r}, and no such task" + known(where))
+        missing = f"there is no entry {args.what!r}, and no such task{known(where)}"
+        tell(missing if newest is None else f"the newest result of {args.what!r} cannot be used: see nbflow verify")
         return 1
     if args.json:
         as_json([_details(entry) for entry in found])
@@ -76,11 +65,7 @@ def show(args: Namespace) -> int:
 
 def _details(entry: Found) -> dict[str, object]:
     return {
-        "entry": entry.row,
-        "task": entry.tag,
-        "created": entry.created,
-        "cost": entry.cost,
-        "size": entry.size,
+        **_entry(entry),
         "serializer": entry.serializer,
         "key": {label: part.short or part.digest[:12] for label, part in entry.traits.items()},
         "facts": [{"kind": fact.kind, "subject": fact.subject, "digest": fact.digest} for fact in entry.facts],
@@ -124,15 +109,18 @@ def _agreed(question: str) -> bool:
     """Ask on a terminal; elsewhere nobody could answer."""
     if not sys.stdin.isatty():
         raise ConfigurationError("clear --all: add --yes where nobody can be asked")
-    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        print()
+        return False
 
 
-def _entry(entry: Info) -> dict[str, object]:
+def _entry(entry: Info | Found) -> dict[str, object]:
     return {
         "entry": entry.row,
         "task": entry.tag,
         "created": entry.created,
         "cost": entry.cost,
         "size": entry.size,
-        "used": entry.accessed,
     }

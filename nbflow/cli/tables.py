@@ -9,22 +9,21 @@ from typing import Final
 from nbflow.store import Store, open_store
 from nbflow.widget import plain
 
-__all__ = ["as_json", "known", "store", "table", "tell"]
+__all__ = ["as_json", "store", "table", "tell"]
 
 _LEAST: Final = 8
 """Characters that the first column keeps on a narrow terminal."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; on a terminal the first column gives way, so that lines fit."""
-    cells = [list(row) for row in rows]
-    lines = [*plain.table(head, cells)]
-    surplus = len(lines[0]) - shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    if surplus > 0:
-        longest = max(len(plain.line(row[0], 48)) for row in cells)
-        for row in cells:
-            row[0] = plain.line(row[0], max(_LEAST, longest - surplus))
-        lines = [*plain.table(head, cells)]
+    """Print a table; on a terminal the first column gives way, so that lines fit, elsewhere it is whole."""
+    cells = [*rows]
+    most = max((len(row[0]) for row in cells), default=0)
+    lines = [*plain.table(head, cells, most)]
+    surplus = len(lines[0]) - shutil.get_terminal_size().columns
+    if surplus > 0 and sys.stdout.isatty():
+        longest = max(len(plain.line(row[0], most)) for row in cells)
+        lines = [*plain.table(head, cells, max(_LEAST, longest - surplus))]
     print(*lines, sep="\n")
 
 
@@ -41,10 +40,3 @@ def tell(text: str) -> None:
 def store() -> Store:
     """The store of this folder; what it has to say goes to stderr."""
     return open_store(warn=tell)
-
-
-def known(where: Store) -> str:
-    """What there is instead of what was asked for."""
-    names = [each.task for each in where.stats().tasks if each.entries]
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return f"; there is {', '.join(names[:8])}{more}" if names else f": nothing is kept in {where.folder}"

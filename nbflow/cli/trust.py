@@ -15,9 +15,9 @@ __all__ = ["trust"]
 
 def trust(args: Namespace) -> int:
     """Trust the key in a file, or one no longer, or list all keys; 1 where there is no such key to remove."""
-    if args.key is not None and (args.list or args.remove):
+    if args.key is not None and (args.list or args.remove is not None):
         raise ConfigurationError("trust: give a key file, --list or --remove")
-    if args.remove:
+    if args.remove is not None:
         return _remove(args.remove)
     return _list(json=args.json) if args.key is None else _add(Path(args.key))
 
@@ -38,7 +38,7 @@ def _add(path: Path) -> int:
 
 def _remove(text: str) -> int:
     keys = trusted_keys()
-    those = [number for number in keys.ids() if number.hex().startswith(text.lower())]
+    those = [number for number in keys.ids() if text and number.hex().startswith(text.lower())]
     if len(those) != 1:
         raise ConfigurationError(
             f"--remove {text!r}: "

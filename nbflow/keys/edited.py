@@ -17,7 +17,7 @@ from nbflow.keys.source import parse
 
 __all__ = ["edited"]
 
-loaded: dict[str, tuple[Any, tuple[int, int], str]] = {}
+_loaded: dict[str, tuple[Any, tuple[int, int], str]] = {}
 """Module to its spec, which a reload replaces, and the stamp and text of its file then."""
 
 
@@ -26,12 +26,12 @@ def edited(modules: Iterable[str]) -> list[str]:
     found = []
     for name in modules:
         module = sys.modules.get(name)
-        if isinstance(module, ModuleType) and changed(name, module):
+        if isinstance(module, ModuleType) and _changed(name, module):
             found.append(Path(str(module.__file__)).name)
     return found
 
 
-def changed(name: str, module: ModuleType) -> bool:
+def _changed(name: str, module: ModuleType) -> bool:
     """Whether a module's file says something else than when it was loaded; notes it when it is met first."""
     file, spec = getattr(module, "__file__", None), module.__spec__
     if spec is None or not isinstance(file, str) or not file.endswith(".py"):
@@ -39,20 +39,20 @@ def changed(name: str, module: ModuleType) -> bool:
     try:
         state = os.stat(file)  # noqa: PTH116 - asked at each run of a cell
         stamp = state.st_mtime_ns, state.st_size
-        known = loaded.get(name)
+        known = _loaded.get(name)
         if known is not None and known[0] is spec and known[1] == stamp:
             return False
         text = Path(file).read_text(encoding="utf-8")
     except (OSError, ValueError):
         return False
     if known is None or known[0] is not spec:
-        loaded[name] = spec, stamp, text
+        _loaded[name] = spec, stamp, text
         return False
-    loaded[name] = spec, stamp, known[2]
-    return meaning(text) != meaning(known[2])
+    _loaded[name] = spec, stamp, known[2]
+    return _meaning(text) != _meaning(known[2])
 
 
-def meaning(text: str) -> object:
+def _meaning(text: str) -> object:
     """What a text says, whatever it looks like; the text itself where it is no Python."""
     parsed = parse(text, 0)
     return text if parsed is None else dump(parsed.tree.body)

@@ -7,7 +7,6 @@ A value is met as the value of an expression ("where"), and is one of
 * data: fetched anew for every call, and never held here, so that a frame the user lets go of is freed.
 """
 
-import re
 from collections import deque
 from contextvars import Context, ContextVar
 from functools import partial, partialmethod
@@ -20,7 +19,7 @@ from nbflow.keys import handles, origin
 from nbflow.keys.encode import Encoder
 from nbflow.keys.guard import Guard
 from nbflow.keys.nodes import join
-from nbflow.keys.short import short
+from nbflow.keys.short import secret, short
 from nbflow.trace import Trait, Traits
 
 __all__ = ["CODE", "DESCRIPTORS", "ROOT", "Gather", "carries", "constant", "task_function"]
@@ -39,8 +38,6 @@ INSIDE = ("__wrapped__", "py_func", "pyfunc", "func", "fn")
 
 BESIDE = ("excluded", "otypes", "signature", "targetoptions")
 """What numpy.vectorize and numba keep beside it, and calls depend on."""
-
-secret = re.compile(r"key|token|secret|passw|pwd|cred|auth", re.IGNORECASE).search
 
 
 class Gather:

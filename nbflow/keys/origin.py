@@ -51,8 +51,15 @@ def ours(name: object) -> bool:
     return isinstance(name, str) and name.partition(".")[0] == "nbflow"
 
 
+def bare(thing: Any) -> Any:
+    """A library's function in place of the wrapper by which we watch it: it is there in one run and not in another."""
+    wrapper = isinstance(thing, FunctionType) and ours(thing.__globals__.get("__name__"))
+    return getattr(thing, "__wrapped__", thing) if wrapper else thing
+
+
 def module_of(thing: Any) -> str:
     """The name of the module that a function, class, module or object was defined in, `""` if it has none."""
+    thing = bare(thing)
     if isinstance(thing, ModuleType):
         return thing.__name__
     if isinstance(thing, FunctionType):
@@ -75,6 +82,7 @@ def users(thing: Any) -> bool:
 
     `__main__` is the user's even where it lies among the installed (`python -m pytest`).
     """
+    thing = bare(thing)
     name = module_of(thing)
     if name in MAIN:
         return True

@@ -3,11 +3,12 @@
 import re
 from datetime import date, datetime, time, timedelta
 from enum import Enum
+from functools import lru_cache
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
-__all__ = ["short"]
+__all__ = ["redacted", "secret", "short"]
 
 _MOST = 40
 _LOOKED_AT = 1000  # characters of a text, of which 24 are shown
@@ -21,17 +22,42 @@ _private = re.compile(
     r"|^(?:sk|pk|rk|gh[oprsu]|xox[abpr]|glpat|hf|AKIA|eyJ)[-_A-Za-z0-9]{8,}"
     r"|^(?=\S*\d)(?=\S*[A-Za-z])[-_+/=A-Za-z0-9]{20,}$"  # a key of any kind
 ).search
+_secret = re.compile(r"keys?(?![a-z])|auth(?!or(?!i))|token|secret|passw|pwd|cred", re.IGNORECASE).search
 
 
-def short(value: object) -> str:
+@lru_cache(1024)
+def secret(name: str) -> bool:
+    """Whether what is called so may be a password or a key."""
+    return _secret(name) is not None
+
+
+def redacted(part: object) -> object:
+    """What `repr` made of an argument, perhaps cut: without text that looks like a password or a key.
+
+    >>> redacted("'Paris'"), redacted("'postgres://me:hunter2@host'"), redacted(3)
+    ("'Paris'", 'str', 3)
+    """
+    if type(part) is not str or part[:1] not in ("'", '"'):
+        return part
+    text = part.strip(part[0])
+    cut = part[-1] != part[0]  # then the end of a password may be behind the cut
+    return "str" if _private(text) or (cut and _private(f"{text}@")) else part
+
+
+def short(value: object, name: str = "") -> str:
     """At most 40 characters about a value: itself if it is small, else its type and size.
 
-    Text that looks like a password or a key is not shown, nor is where an object lies in memory.
+    Text that looks like a password or a key, or is called like one, is not shown, nor is where an object lies in
+    memory.
+
+    Args:
+        value: The value.
+        name: What it is called, if it has a name; words of ours, such as `the key`, are none.
 
     >>> short(0.05), short("Paris"), short(range(3)), short(["a", "b"]), short({"k": 1})
     ('0.05', "'Paris'", 'range', 'list of 2', 'dict of 1')
     """
-    text = _text(value)
+    text = f"str of {len(value):,}" if type(value) is str and name.isidentifier() and secret(name) else _text(value)
     return text if len(text) <= _MOST else text[: _MOST - 1] + "…"
 
 

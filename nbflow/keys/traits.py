@@ -22,6 +22,6 @@ def trait(value: object, name: str = "value", handles: list[str] | None = None) 
         UnkeyableError: The value, or something inside it, has no content.
     """
     if type(value) in ATOMS:  # a shorter way for most arguments; always this one for an atom
-        return Trait(blake2b(canonical((value,)), digest_size=16).hexdigest(), short(value))
+        return Trait(blake2b(canonical((value,)), digest_size=16).hexdigest(), short(value, name))
     encoder = Encoder(handles=[] if handles is None else handles)
-    return Trait(encoder.walk(Node(b"value", (value,)), [name]).hex(), short(value))
+    return Trait(encoder.walk(Node(b"value", (value,)), [name]).hex(), short(value, name))

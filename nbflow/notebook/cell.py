@@ -17,13 +17,16 @@ from IPython import get_ipython
 
 from nbflow.engine import Hands, advance
 from nbflow.errors import UnstorableError
+from nbflow.keys.handles import reaches
 from nbflow.notebook.attempt import Attempt
 from nbflow.notebook.decide import Decision
+from nbflow.notebook.places import speaks_of
 from nbflow.notebook.replay import chosen, replay
 from nbflow.notebook.report import Report
 from nbflow.notebook.restore import Recording, put_into_effect
 from nbflow.notebook.stage import Stage
 from nbflow.notebook.status import Status
+from nbflow.notebook.tells import mark_of
 from nbflow.notebook.transform import Cell, cell_of
 from nbflow.session import session
 from nbflow.step.commands import Call, Claim, Command, Err, Load, Ok, Outcome, Sleep, Tell
@@ -136,7 +139,8 @@ class Step:
             self.attempt.close()
         if self.hands:
             self.work.close()
-        self.namespace.pop(self.cell.step, None)
+        for name in (self.cell.step, *(mark_of(self.cell.step, told) for told in self.cell.told)):
+            self.namespace.pop(name, None)
         del self.frame
         self.stage = self.attempt = None
         return outcome
@@ -195,6 +199,7 @@ class Step:
             return
         self.work = Work(decision.number, _nothing, decision.slot, session.clock, session.bus)
         self.work.files = decision.inputs.files
+        self.work.touching = {kind for handle in decision.inputs.handles if (kind := reaches(handle))}
         self.hands = {**self.work.hands(Call, Claim, Sleep), Tell: self.report.tell, Load: self._load}
         self._advance()
 
@@ -227,6 +232,8 @@ class Step:
         mentions = decision.mentions()
         self.attempt = Attempt(call, self.shell, self.work, None if self.cell.awaits else self.frame)
         self.attempt.sight.mention(mentions)
+        if speaks_of(self.cell.body, rng.SETTERS):
+            self.attempt.sight.may_seed()
 
     # After an attempt
 
@@ -300,6 +307,8 @@ class Step:
         assert attempt is not None
         decision, sight = self.decision, attempt.sight
         decision.ask_store_if(attempt.values)
+        if attempt.moved():
+            raise UnstorableError("it changed the working directory; do that in a cell of its own")
         recording, around = self.stage.record(decision.options.out, keyed=decision.options.key is None)
         recording.random, recording.marks = sight.state, self.report.marks(sight.touched)
         recording.events, recording.values = attempt.shown(), attempt.values

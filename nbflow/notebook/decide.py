@@ -7,7 +7,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from nbflow import events as e
-from nbflow.errors import StoreError, UnkeyableError, UnstorableError
+from nbflow.errors import UnkeyableError, UnstorableError
 from nbflow.explanation import cause, explained
 from nbflow.logs import current_step
 from nbflow.notebook.freeze import Surroundings
@@ -19,8 +19,7 @@ from nbflow.notebook.stage import shared_digest
 from nbflow.notebook.status import Status
 from nbflow.notebook.transform import Cell
 from nbflow.session import session
-from nbflow.step.commands import Load, Seen
-from nbflow.step.plan import Plan, judge, plan, reason
+from nbflow.step.plan import Plan, plan, reason
 from nbflow.step.policy import Policy, policy_of
 from nbflow.trace import Fact
 from nbflow.work import next_step
@@ -132,13 +131,7 @@ class Decision:
         if store is None:
             self.uncached = "there is no usable store"
             return None
-        return CellSlot(
-            store, key, self.label, session.clock, serializer=self.pickles, record=self._nothing, now=self._now
-        )
-
-    @staticmethod
-    def _nothing() -> Recording:
-        raise UnstorableError("there was no attempt")
+        return CellSlot(store, key, self.label, session.clock, serializer=self.pickles, now=self._now)
 
     def _now(self, fact: Fact) -> str:
         """The digest of a name's content, or of what the inputs share, as it is now."""
@@ -151,29 +144,18 @@ class Decision:
         """Look the result up: None if there is a fresh one, else the plan of the run."""
         tell, clock = session.bus.tell, session.clock
         tell(e.Began(self.number, clock.time(), self.label, (), current_step.get()))
-        if self.slot is not None:
-            self._look(self.slot)
-        if self.recording is not None:
-            return None
-        return plan(self.number, self.policy, keyed=self.slot is not None)
-
-    def _look(self, slot: CellSlot) -> None:
-        tell, clock = session.bus.tell, session.clock
-        seen = Seen("") if self.policy.refresh else slot.seen()
-        verdict = judge(self.number, seen, clock.time(), self.policy)
-        if isinstance(verdict, e.Hit):
-            try:
-                self.recording = slot.load(Load(seen.entry))
-            except Exception as error:  # noqa: BLE001 - whatever an entry is worth, the cell can run
-                why = str(error) if isinstance(error, StoreError) else reason(error)
-                verdict = judge(self.number, Seen(why), clock.time(), self.policy)
-        self.verdict = verdict
+        slot = self.slot
+        if slot is None:
+            return plan(self.number, self.policy, keyed=False)
+        verdict, self.recording = slot.first_look(self.number, self.policy)
         if isinstance(verdict, e.Missed):
             slot.traits = self.inputs.traits()
             why, _ = cause(slot.store, self.label, verdict.why, slot.traits)
             self.why_missed = f"miss: {why}"
             verdict = verdict._replace(why=why, traits=slot.traits)
+        self.verdict = verdict
         tell(verdict)
+        return None if self.recording is not None else plan(self.number, self.policy, keyed=True)
 
     def explain(self, status: Status) -> None:
         """Say what would happen, and why; nothing runs."""

@@ -10,7 +10,7 @@ import copyreg
 import random
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from operator import is_
 from typing import Any, NamedTuple
@@ -32,21 +32,30 @@ class Form(NamedTuple):
         take: Copies the content, one level deep.
         put: Puts content into an object; None if that type cannot be changed in place.
         big: Whether it is compared by digest instead of by its members' identity.
+        below: The objects within one, where they can be found again by their index.
     """
 
     take: Callable[[Any], Any]
     put: Callable[[Any, Any], object] | None
     big: bool
+    below: Callable[[Any], Iterable[Any]] = lambda _: ()
 
 
 def form(obj: object) -> Form | None:
     """The form of an object, None if it never changes."""
     if type(obj) in _FORMS:
         return _FORMS[type(obj)]
+    try:
+        return _of_kind(obj)
+    except Exception:  # noqa: BLE001 - a proxy of what is not there just now raises whatever it is asked
+        return None
+
+
+def _of_kind(obj: object) -> Form | None:
     if isinstance(obj, type):
-        return Form(own, put_class, big=False) if obj.__module__ == "__main__" else None
+        return _CLASS if obj.__module__ == "__main__" else None
     if isinstance(obj, types.FunctionType):
-        return _ATTRIBUTES if obj.__module__ == "__main__" else None
+        return _FUNCTION if obj.__module__ == "__main__" else None
     if isinstance(obj, _CONSTANT):
         return None
     for base, plain in _FORMS.items():
@@ -157,7 +166,7 @@ def _with_attributes(plain: Form) -> Form:
         plain.put(obj, content[0])
         _put_attributes(obj, content[1])
 
-    return Form(lambda obj: (plain.take(obj), dict(vars(obj))), put, big=False)
+    return Form(lambda obj: (plain.take(obj), dict(vars(obj))), put, big=False, below=plain.below)
 
 
 def own(cls: type) -> dict[str, Any]:
@@ -179,17 +188,24 @@ def put_class(cls: type, content: dict[str, Any]) -> None:
             setattr(cls, name, value)
 
 
+def _of_function(function: types.FunctionType) -> list[Any]:
+    defaults = *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()
+    return [*(function.__closure__ or ()), *defaults, *vars(function).values()]
+
+
 _FORMS: dict[type, Form] = {
-    list: Form(list, _put_slice, big=False),
-    dict: Form(dict, _refill("update"), big=False),
+    list: Form(list, _put_slice, big=False, below=list),
+    dict: Form(dict, _refill("update"), big=False, below=lambda items: items.values()),
     set: Form(set, _refill("update"), big=False),
-    collections.deque: Form(list, _refill("extend"), big=False),
+    collections.deque: Form(list, _refill("extend"), big=False, below=list),
     bytearray: Form(bytes, _put_slice, big=False),
-    types.CellType: Form(_held, _put_held, big=False),
+    types.CellType: Form(_held, _put_held, big=False, below=_held),
     array.array: Form(lambda array: array[:], _put_slice, big=True),
     random.Random: Form(lambda draw: draw.getstate(), lambda draw, state: draw.setstate(state), big=True),
 }
-_ATTRIBUTES = Form(_attributes, _put_attributes, big=False)
+_ATTRIBUTES = Form(_attributes, _put_attributes, big=False, below=lambda obj: _attributes(obj).values())
+_FUNCTION = _ATTRIBUTES._replace(below=_of_function)
+_CLASS = Form(own, put_class, big=False)
 _FORMS[types.SimpleNamespace] = _ATTRIBUTES
 _ARRAY = Form(lambda array: array.copy(), _put_array, big=True)
 _FRAME = Form(lambda frame: frame.copy(), lambda frame, copy: frame.__setstate__(copy.__getstate__()), big=True)
@@ -223,23 +239,10 @@ def start(array: Any) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def members(obj: object) -> list[Any]:
-    """Objects within an object that may be mutable and can be found again by their index."""
-    if isinstance(obj, (list, tuple, collections.deque)):
-        return _mutable(list(obj))
-    if isinstance(obj, dict):
-        return _mutable(list(obj.values()))
-    if isinstance(obj, types.CellType):
-        return _mutable(_held(obj))
-    how = form(obj)
-    if how is not None and isinstance(obj, types.FunctionType):
-        defaults = *(obj.__defaults__ or ()), *(obj.__kwdefaults__ or {}).values()
-        return [*(obj.__closure__ or ()), *defaults, *vars(obj).values()]
-    return _mutable(list(how.take(obj).values())) if how is not None and how.put is _put_attributes else []
-
-
-def _mutable(values: list[Any]) -> list[Any]:
-    return [] if _ATOMS.issuperset(map(type, values)) else values
+def members(obj: Any, how: Form | None) -> list[Any]:
+    """Objects within an object of this form that can be found again by their index; none if none of them can change."""
+    found = [*(obj if issubclass(type(obj), tuple) else how.below(obj) if how is not None else ())]
+    return [] if _ATOMS.issuperset(map(type, found)) else found
 
 
 def same(old: Any, new: Any) -> bool:

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
@@ -137,6 +138,16 @@ def parse(header: str, namespace: Mapping[str, Any]) -> CellOptions:
     >>> parse("prices --retries 4 --in a,b", {}).task.retries
     4
     """
+    return _parsed(header, namespace) if _FILLED_IN.search(header) else _plain(header)
+
+
+@lru_cache(256)
+def _plain(header: str) -> CellOptions:
+    """Options that depend on nothing but the text."""
+    return _parsed(header, {})
+
+
+def _parsed(header: str, namespace: Mapping[str, Any]) -> CellOptions:
     task: dict[str, Any] = {}
     cell: dict[str, Any] = {}
     for flag, word in _words(header):
@@ -196,6 +207,7 @@ def _value(flag: Flag, word: str, namespace: Mapping[str, Any]) -> Any:
         _fail(f"{flag.text}: {_in_flags(str(error))}")
 
 
+_FILLED_IN = re.compile(r"[${]")
 _BRACES = re.compile(r"\{[^{}]*\}")
 _FOLDED = re.compile("\0(\\d+)\0")
 _SPOT = re.compile(r"\$\$|\{\{|\}\}|\$([^\W\d]\w*)|\{([^{}]+)\}")

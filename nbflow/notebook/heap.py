@@ -162,8 +162,8 @@ def _reachable(
     while todo:
         spot, obj = todo.pop()
         how = form(obj)
-        below = members(obj) if how is not None or isinstance(obj, tuple) else []
-        if how is None and not below:
+        inner = members(obj, how)
+        if how is None and not inner:
             continue
         if id(obj) in seen:
             if again is not None:
@@ -172,14 +172,14 @@ def _reachable(
         seen[id(obj)] = spot, obj
         if how is not None:
             yield spot, obj, how
-        todo += [(Spot(spot.name, index, spot), member) for index, member in reversed([*enumerate(below)])]
+        todo += [(Spot(spot.name, index, spot), member) for index, member in reversed([*enumerate(inner)])]
 
 
 def at(namespace: Mapping[str, Any], path: Path) -> Any:
     """The object that a path leads to."""
     obj = namespace[path[0]]
     for index in path[1:]:
-        obj = members(obj)[index]
+        obj = members(obj, form(obj))[index]
     return obj
 
 

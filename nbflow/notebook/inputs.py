@@ -7,7 +7,7 @@ as they do for a function that reads them; a library by its version.
 import builtins
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from types import FunctionType, ModuleType
 from typing import Any
@@ -27,12 +27,9 @@ from nbflow.notebook.names import Names
 from nbflow.notebook.transform import Cell
 from nbflow.trace import Trait, Traits
 
-__all__ = ["IPYTHONS", "Inputs", "cautious", "digest_of", "names_read", "users_names"]
+__all__ = ["Inputs", "cautious", "digest_of", "ipythons", "names_read", "users_names"]
 
-IPYTHONS = re.compile(r"(_{1,3}|_+(i+|\d+|i\d+|ih|oh|dh|exit_code)|In|Out|__\w+__|get_ipython|quit|exit|open)$")
-"""Names that IPython keeps in the namespace for itself."""
-
-_SHELLS = frozenset({"In", "Out", "get_ipython", "quit", "exit", "open"})
+_IPYTHONS = re.compile(r"(_{1,3}|_+(i+|\d+|i\d+|ih|oh|dh|exit_code)|In|Out|__\w+__|get_ipython|quit|exit|open)$")
 _SCHEMA = b"nbflow-cell-1"
 _CODE = (FunctionType, type, ModuleType)
 _ROOT = "the code"
@@ -40,11 +37,13 @@ _ROOT = "the code"
 
 def users_names(namespace: Mapping[str, Any]) -> dict[str, Any]:
     """What the user's names are bound to."""
-    return {
-        name: value
-        for name, value in namespace.items()
-        if name not in _SHELLS and not (name.startswith("_") and IPYTHONS.match(name))
-    }
+    return {name: value for name, value in namespace.items() if not ipythons(name)}
+
+
+@lru_cache(1 << 14)  # each cell that was run has left one or two
+def ipythons(name: str) -> bool:
+    """Whether a name is one that IPython keeps in the namespace for itself."""
+    return _IPYTHONS.match(name) is not None
 
 
 def names_read(names: Names, options: CellOptions, namespace: Mapping[str, Any]) -> list[str]:
@@ -60,8 +59,7 @@ def names_read(names: Names, options: CellOptions, namespace: Mapping[str, Any])
 def _counts(name: str, namespace: Mapping[str, Any]) -> bool:
     if name not in namespace:
         return not hasattr(builtins, name)
-    shells = IPYTHONS.match(name) and str(getattr(namespace[name], "__module__", "")).startswith("IPython")
-    return not shells
+    return not (ipythons(name) and str(getattr(namespace[name], "__module__", "")).startswith("IPython"))
 
 
 class Inputs:
@@ -76,6 +74,7 @@ class Inputs:
         names: The names read, whether they are bound or not.
         digests: Of those that are bound to data.
         files: Those of `--file`.
+        handles: Names of the types of live handles among them, once the key was made.
     """
 
     def __init__(self, cell: Cell, options: CellOptions, namespace: dict[str, Any]) -> None:
@@ -83,7 +82,8 @@ class Inputs:
         self.names = names_read(cell.names, options, namespace)
         self.digests: dict[str, bytes] = {}
         self.files = tuple(options.task.files)
-        self._code = frozenset(name for name in self.names if isinstance(namespace.get(name), _CODE))
+        self.handles: list[str] = []
+        self._code = frozenset(name for name in self.names if issubclass(type(namespace.get(name)), _CODE))
 
     def key(self) -> str:
         """The lookup key of the cell here and now.
@@ -100,9 +100,11 @@ class Inputs:
             if name in self._code:
                 continue
             if name in self.namespace:
-                self.digests[name] = digest_of(self.namespace[name], name)
+                self.digests[name] = digest_of(self.namespace[name], name, self.handles)
             key.update(name.encode() + b"\0" + self.digests.get(name, b"not bound"))
-        key.update(digest_of_reach(self._reached()))
+        reached = self._reached()
+        self.handles += reached.handles
+        key.update(digest_of_reach(reached))
         return self._with_files(key)
 
     def _with_files(self, key: Any) -> str:
@@ -159,7 +161,7 @@ class Inputs:
         while more := found - known:
             known |= more
             for obj in below({name: self.namespace[name] for name in more}):
-                kind = obj if isinstance(obj, type) else type(obj)
+                kind = obj if issubclass(type(obj), type) else type(obj)
                 if kind.__module__ == "__main__" and kind not in classes:
                     classes.add(kind)
                     found |= {name for name in (kind.__name__, *known_reach(kind).names) if name in self.namespace}
@@ -179,13 +181,13 @@ def _evaluated(expression: str, namespace: dict[str, Any]) -> Any:
         raise UsageError(f"%%task: --key {expression}: {type(error).__name__}: {error}") from None
 
 
-def digest_of(value: Any, name: str) -> bytes:
-    """16-byte digest of an input; a live handle counts by its type.
+def digest_of(value: Any, name: str, handles: list[str] | None = None) -> bytes:
+    """16-byte digest of an input; a live handle counts by its type, and `handles` receives its name.
 
     Raises:
         UnkeyableError: It has none.
     """
-    return Encoder(handles=[]).walk(Node(b"value", (value,)), [name])
+    return Encoder(handles=[] if handles is None else handles).walk(Node(b"value", (value,)), [name])
 
 
 def cautious(value: Any) -> Any:

@@ -1,10 +1,8 @@
 """`%load_ext nbflow` and `%unload_ext nbflow`: what is put into IPython, and how it is taken out again."""
 
-from contextlib import suppress
 from typing import Any
 
-from nbflow.errors import NbflowError
-from nbflow.notebook.control import COMMANDS, nbflow, tasks_known
+from nbflow.notebook.control import complete, nbflow
 from nbflow.notebook.decide import of_a_cell
 from nbflow.notebook.header import flags
 from nbflow.notebook.magics import misplaced, task
@@ -50,10 +48,5 @@ def _flags(_: Any, event: Any) -> list[str]:
 
 
 def _commands(_: Any, event: Any) -> list[str]:
-    """Commands of `%nbflow`, then names of tasks."""
-    words = event.line.split()
-    if len(words) < 2 or (len(words) == 2 and event.symbol == words[1]):
-        return [*COMMANDS]
-    with suppress(NbflowError):
-        return tasks_known()
-    return []
+    """What goes on in a line of `%nbflow`."""
+    return complete(event.line, event.symbol)

@@ -32,6 +32,7 @@ class Names:
         mentions: Names that stand in a string somebody may evaluate; inputs where they are bound.
         queries: Names whose value, where it is text, is evaluated: its words are mentions too.
         binds: Names that may be bound.
+        sure: Those of them that are bound whatever happens.
         opaque: What makes the inputs unknowable, in words; empty for most cells.
         checks: Statement to the names whose reads are decided when the cell gets there.
         texts: Statements of Python that stand in strings and are run: by `%time`, `{x}` in a shell line, `eval`.
@@ -42,6 +43,7 @@ class Names:
     mentions: frozenset[str] = frozenset()
     queries: frozenset[str] = frozenset()
     binds: frozenset[str] = frozenset()
+    sure: frozenset[str] = frozenset()
     opaque: frozenset[str] = frozenset()
     checks: Mapping[ast.stmt, frozenset[str]] = field(default_factory=dict)
     texts: tuple[ast.stmt, ...] = ()
@@ -64,6 +66,7 @@ def names_of(body: list[ast.stmt]) -> Names:
         frozenset(walk.mentions - walk.reads),
         frozenset(walk.queries),
         frozenset(walk.binds),
+        frozenset(walk.sure),
         frozenset(walk.opaque),
         {statement: frozenset(names) for statement, names in walk.checks.items()},
         tuple(walk.texts),

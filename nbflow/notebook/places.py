@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["CodePath", "definitions", "leads_to", "mentioned", "places", "unbinds"]
+__all__ = ["CodePath", "definitions", "leads_to", "mentioned", "places", "speaks_of", "unbinds"]
 
 CodePath = tuple[tuple[str, int], ...]
 """Names of code objects down to one, each counted among its equals."""
@@ -76,6 +76,12 @@ def _named_after(value: Any, name: str) -> bool:
 def mentioned(statement: ast.stmt) -> set[str]:
     """All names in a statement: what running it again may need."""
     return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+
+
+def speaks_of(body: list[ast.stmt], names: frozenset[str]) -> bool:
+    """Whether one of these names stands in the statements, by itself or behind a dot."""
+    nodes = (node for statement in body for node in ast.walk(statement))
+    return any(getattr(node, "attr", getattr(node, "id", None)) in names for node in nodes)
 
 
 def unbinds(body: list[ast.stmt]) -> set[str]:

@@ -65,8 +65,7 @@ class Report:
     def restored(self, marks: list[str]) -> None:
         """The result came from the store."""
         if isinstance(self.verdict, e.Hit):
-            found = self.verdict
-            self.status.hit(found.age, found.saved, found.size, *marks, *self.decision.warnings)
+            self.status.hit(self.verdict, *marks, *self.decision.warnings)
 
     def marks(self, touched: frozenset[str]) -> list[str]:
         """What to know of a result that is kept although it may go stale unseen."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nbflow.errors import UnstorableError
+from nbflow.notebook import ambient
 from nbflow.notebook.forms import form, own, same
 from nbflow.notebook.freeze import Freezer, Surroundings, leftover
 from nbflow.notebook.heap import Path, at
@@ -37,6 +38,7 @@ class Recording:
         values: What went through the display hook.
         classes: Classes that it changed after their statement: attributes set, attributes deleted.
         marks: What to know of it whenever it is shown.
+        settings: Those of libraries that it changed.
     """
 
     names: dict[str, Any]
@@ -47,6 +49,7 @@ class Recording:
     values: list[Any] = field(default_factory=list)
     classes: dict[str, tuple[dict[str, Any], list[str]]] = field(default_factory=dict)
     marks: list[str] = field(default_factory=list)
+    settings: ambient.Changes = field(default_factory=dict)
 
 
 class CellPickle(Pickle):
@@ -80,9 +83,10 @@ class CellPickle(Pickle):
         freezer = Freezer(write, self.around, buffers)
         try:
             freezer.dump((sorted(statements), {name: each for name, each in plain.items() if name in needed}))
-            rest = value.changed, value.random, value.events, values, value.classes, value.marks
+            rest = value.changed, value.random, value.events, values, value.classes, value.marks, value.settings
             freezer.dump((plain, value.deleted, *rest))
         except Exception as error:  # noqa: BLE001 - whatever a value raises, that is why
+            plain |= {f"settings of {name}": each for name, each in value.settings.items()}
             raise self._blamed(plain, error) from None
         return buffers
 
@@ -214,6 +218,7 @@ def put_into_effect(recording: Recording, namespace: dict[str, Any], before: Map
         namespace.update(recording.names)
         for name in recording.deleted:
             namespace.pop(name, None)
+        ambient.make(recording.settings)
 
 
 @contextmanager

@@ -22,11 +22,15 @@ class CellSlot(Slot):
         task: The cell's label.
         clock: Says when an entry was made.
         serializer: Writes and reads what cells leave behind.
-        record: Gives what the cell left behind, or raises `UnstorableError`.
         now: The digest of a name's or of the inputs' sharing, as a fact has it.
+
+    Attributes:
+        record: Gives what the cell left behind, or raises `UnstorableError`.
     """
 
-    def __init__(  # noqa: PLR0913 - a slot, and the three things in which a cell's differs
+    record: Callable[[], Recording]
+
+    def __init__(  # noqa: PLR0913 - a slot, and the two things in which a cell's differs
         self,
         store: Store,
         key: str,
@@ -34,11 +38,10 @@ class CellSlot(Slot):
         clock: Clock,
         *,
         serializer: CellPickle,
-        record: Callable[[], Recording],
         now: Callable[[Fact], str],
     ) -> None:
         super().__init__(store, key, task, clock)
-        self.serializer, self.record, self.now = serializer, record, now
+        self.serializer, self.now = serializer, now
 
     def broken(self, fact: Fact) -> str | None:
         """Why a fact no longer holds, None if it does."""

@@ -6,12 +6,14 @@ from hashlib import blake2b
 from typing import Any
 
 from nbflow.errors import UnstorableError
+from nbflow.notebook import ambient
 from nbflow.notebook.forms import memory, own, same
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.heap import Heap, memories, sharing
-from nbflow.notebook.inputs import IPYTHONS, Inputs, cautious, users_names
+from nbflow.notebook.inputs import Inputs, cautious, ipythons, users_names
 from nbflow.notebook.places import definitions, places, unbinds
 from nbflow.notebook.restore import Recording, remember, undisturbed
+from nbflow.notebook.tells import mark_of
 from nbflow.notebook.transform import Cell
 from nbflow.trace import Fact
 from nbflow.world import rng
@@ -44,10 +46,13 @@ class Stage:
         self.heap = Heap(self.roots, cautious, known, keep=keep)
         self.doubtful = {name: inputs.now(name) for name in sorted(decided & self.before.keys())}
         self.touched: set[str] = set()
+        self._now = inputs.now
+        self._left: dict[str, bytes] = {}
         self._changed = False
         self.classes: dict[str, tuple[type, dict[str, Any]]] = {}
         self.figures = _figures()
         self.random = rng.snapshot(unseeded=True) if keep else None
+        self.settings = ambient.taken()
 
     def touch(self, names: Iterable[str]) -> None:
         """Before a read that finds a name either as it was before the cell, or bound meanwhile."""
@@ -67,10 +72,11 @@ class Stage:
             UnstorableError: An input cannot be put back. The names are.
         """
         with undisturbed():
-            for name in [name for name in self.namespace if name not in self.before and not IPYTHONS.match(name)]:
+            for name in [name for name in self.namespace if name not in self.before and not ipythons(name)]:
                 del self.namespace[name]
             self.namespace.update(self.before)
             self.namespace.pop("__warningregistry__", None)  # a warning is shown by each attempt
+            ambient.make(ambient.changes(self.settings), undo=True)
             self.heap.rollback(self._read())
             if self.random is not None:
                 rng.rewind(self.random)
@@ -92,6 +98,7 @@ class Stage:
         ]
         gone = unbinds(self.cell.body) - self.before.keys() - self.namespace.keys()
         found += [Fact("name", name, "") for name in sorted(gone)]  # was it bound and deleted, or never bound?
+        found += [Fact("name", name, digest.hex()) for name, digest in sorted(self._left.items())]
         if self._changed or 1 < len(self.heap.found) <= _FEW:
             found.append(Fact("sharing", "what the inputs share", shared_digest(self.roots, self.inputs)))
         return tuple(found)
@@ -109,14 +116,18 @@ class Stage:
         for name in self._decided():
             if not isinstance(self.doubtful.get(name), bytes):
                 raise UnstorableError(f"{name} was read, and has no content to compare; leave it out by --ignore")
+        unmarked = self._unmarked()
         now = users_names(self.namespace)
         binds = self.cell.names.binds
+        unsure = binds - self.cell.names.sure - self.cell.told - self.inputs
+        self._left = self._maybe_left(now, unsure if out is None else unsure.intersection(out))
         bound = {name: value for name, value in now.items() if name in binds or self._rebound(name, value)}
+        bound = {name: value for name, value in bound.items() if name not in unmarked and name not in self._left}
         deleted = [name for name in self.before if name not in now]
         if out is not None:
-            if missing := [name for name in out if name not in bound]:
+            if missing := [name for name in out if name not in bound and name not in self._left]:
                 raise UnstorableError(f"--out {missing[0]}: the cell has not bound it")
-            bound, deleted = {name: bound[name] for name in out}, []
+            bound, deleted = {name: bound[name] for name in out if name in bound}, []
         read = self._read()
         alike = self.inputs - self.named if keyed else read
         changed = [(change.path, change.new) for change in self.heap.changed(read, alike)]
@@ -134,7 +145,8 @@ class Stage:
             memories(bound),
             frozenset(statements),
         )
-        return Recording(bound, deleted, changed, classes=self._changed_classes(statements)), around
+        classes, settings = self._changed_classes(statements), ambient.changes(self.settings)
+        return Recording(bound, deleted, changed, classes=classes, settings=settings), around
 
     def _decided(self) -> list[str]:
         """Names that turned out to be read, and count."""
@@ -143,6 +155,31 @@ class Stage:
     def _read(self) -> frozenset[str]:
         """Names whose values the attempt may have changed or kept: whatever it did not read, it did not touch."""
         return self.inputs | self.touched
+
+    def _unmarked(self) -> frozenset[str]:
+        """Names that would have told it, had the cell bound them."""
+        told, step = self.cell.told, self.cell.step
+        return frozenset(name for name in told if self.namespace.pop(mark_of(step, name), _MISSING) is _MISSING)
+
+    def _maybe_left(self, now: Mapping[str, Any], names: Iterable[str]) -> dict[str, bytes]:
+        """Names that still hold what they did: the cell did not bind them, or bound them to the very same.
+
+        Either way a hit has to find them holding that, and need do nothing. Gives the digest of what they hold.
+
+        Raises:
+            UnstorableError: One holds something without content to compare.
+        """
+        left: dict[str, bytes] = {}
+        for name in names:
+            if name not in self.before or now.get(name, _MISSING) is not self.before[name]:
+                continue
+            digest = self._now(name)
+            if not isinstance(digest, bytes):
+                raise UnstorableError(
+                    f"{name} may or may not be bound, and holds nothing that could be compared; leave it out by --out"
+                )
+            left[name] = digest
+        return left
 
     def _rebound(self, name: str, value: Any) -> bool:
         """Whether a name that the cell's text does not bind was bound by what it called.

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from nbflow.durations import ago, spell
+from nbflow.events import Hit
 from nbflow.widget import plain
 
 __all__ = ["Status"]
@@ -48,9 +49,10 @@ class Status:
         """The cell's output was cleared, and the line with it."""
         self.shown = False
 
-    def hit(self, age: float, saved: float, size: int, *marks: str) -> None:
+    def hit(self, found: Hit, *marks: str) -> None:
         """`⚡ prices · cached 2 h ago · saved 41.2 s · 1.8 MB`."""
-        self.tell("⚡", f"cached {ago(age)}", f"saved {spell(saved)}", plain.size(size), *marks)
+        fresh = [f"cached {ago(found.age)}", f"saved {spell(found.saved)}", plain.size(found.size)]
+        self.tell("⚡", *([f"stale: {found.stale}"] if found.stale else fresh), *marks)
 
     def done(self, cost: float, *more: str) -> None:
         """`✓ prices · ran in 3.2 s · stored 1.8 MB · miss: clean() changed`."""

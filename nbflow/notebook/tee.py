@@ -8,6 +8,7 @@ and nothing of ours stays in `sys`. IPython's own tee patches `write` the same w
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Self
 
 try:
@@ -37,6 +38,7 @@ class Tee:
         self.shell = shell
         self.events: list[Event] = []
         self.streams = sys.stdout, sys.stderr
+        self._views: list[tuple[Event, Any]] = []
         self._undo: list[tuple[Any, str, Any, Any]] = []
         self._hush = 0
         self._open = False
@@ -61,6 +63,7 @@ class Tee:
         if not self._open:
             return
         self._drain()
+        self._settle()
         self._open = False
         for owner, name, wrapper, before in reversed(self._undo):
             if vars(owner).get(name) is not wrapper:
@@ -109,6 +112,16 @@ class Tee:
                     if not any(fcntl.ioctl(number, termios.FIONREAD, bytes(4))):
                         break
 
+    def _settle(self) -> None:
+        """A view's text is what its widget has come to, such as a bar at its end; one that was closed shows nothing."""
+        widgets: dict[Any, Any] = getattr(sys.modules.get("ipywidgets.widgets.widget"), "_instances", {})
+        for event, model in self._views:
+            if model not in widgets:
+                self.events = [each for each in self.events if each is not event]
+                continue
+            with suppress(Exception):  # the user's own class
+                event[2]["text/plain"] = repr(widgets[model])
+
     def _note(self, *event: Any) -> None:
         self.events.append(event)
 
@@ -129,8 +142,11 @@ class Tee:
         update: bool = False,
         **__: object,
     ) -> None:
+        view = data.get(_WIDGET)
         data = {kind: value for kind, value in data.items() if kind != _WIDGET}
         self._note("update" if update else "display", (transient or {}).get("display_id"), data, metadata)
+        if isinstance(view, dict) and not update:
+            self._views.append((self.events[-1], view.get("model_id")))
 
 
 def fold(events: list[Event]) -> list[Event]:

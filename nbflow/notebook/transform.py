@@ -14,7 +14,6 @@ looks at the world or at the namespace: the same text may be transformed any num
 """
 
 import ast
-import inspect
 import itertools
 import re
 from collections.abc import Mapping
@@ -24,9 +23,10 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import cell_magic
 
-from nbflow.keys.code import cell as code_of
 from nbflow.keys.source import compiled
-from nbflow.notebook.names import Names, names_of
+from nbflow.notebook.analysis import analysed, compiled_as
+from nbflow.notebook.names import Names
+from nbflow.notebook.tells import tell
 
 __all__ = ["Cell", "Wrap", "cell_of", "cells", "checked", "mark"]
 
@@ -34,6 +34,7 @@ _HEADER = re.compile(r"%%task(\s|$)")
 _REMEMBERED = 16  # cells that may lie between a cell's transformation and its start: nested `run_cell` only
 _MOST_BLOCKS = 19  # CPython allows 20 nested `for`, `while`, `with`, `try`; a `try` may take two
 _OURS = 2
+_PLACE = ("lineno", "col_offset", "end_lineno", "end_col_offset")
 _LOOP = """
 for {step} in __import__("nbflow.notebook.cell", None, None, ("start",)).start({token}):
     if {step}.broken is not None:
@@ -59,6 +60,7 @@ class Cell:
         names: What they do to the namespace.
         label: What the cell is called when its header gives no name.
         step: The name of the loop's variable.
+        told: Names that may or may not be bound, and tell it.
     """
 
     header: str
@@ -69,10 +71,11 @@ class Cell:
     names: Names
     label: str
     step: str
+    told: frozenset[str] = frozenset()
 
     def compiled(self, filename: str = "<task>", *statements: ast.stmt) -> CodeType:
         """The body, or some statements of it, compiled as IPython would."""
-        return _compiled([*statements] or self.body, filename, self.flags)
+        return compiled_as([*statements] or self.body, filename, self.flags)
 
 
 cells: dict[int, Cell] = {}
@@ -119,30 +122,27 @@ class Wrap:
 
     def _wrapped(self, header: str, first: ast.stmt, body: list[ast.stmt]) -> ast.Module:
         flags = self.shell.compile.flags | (ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if self.shell.autoawait else 0)
-        deepest, stray = _blocks(body)
-        if stray:  # it would be legal in our loop
+        found = analysed(body, flags)
+        if found is None:
             return ast.Module(body, [])  # IPython compiles it by itself, and shows what is wrong
-        names = names_of(body)
-        try:
-            awaits = names.may_await and bool(_compiled(body, "<task>", flags).co_flags & inspect.CO_COROUTINE)
-        except (SyntaxError, ValueError):
-            return ast.Module(body, [])
         token = next(_tokens)
-        cell = Cell(header, body, code_of(body), flags, awaits, names, label_of(body), f"__task_{token}__")
+        step = f"__task_{token}__"
+        cell = Cell(header, found.body, found.text, flags, found.awaits, found.names, found.label, step, found.told)
         _remember(token, cell)
         head = [each for each in body if isinstance(each, ast.ImportFrom) and each.module == "__future__"]
         rest = [each for each in body if each not in head] if head else body
-        if deepest + _OURS > _MOST_BLOCKS:
+        if found.depth + _OURS > _MOST_BLOCKS:
             return ast.Module([*head, _located(_PLAIN.format(token=token), first), *rest], [])
-        loop = _located(_LOOP.format(step=cell.step, token=token).lstrip(), first)
+        loop = _located(_LOOP.format(step=step, token=token).lstrip(), first)
         assert isinstance(loop, ast.For)
-        if awaits:
+        if cell.awaits:
             loop = ast.AsyncFor(**vars(loop))
         if rest:
             attempt = loop.body[1]
             assert isinstance(attempt, ast.With)
-            rest = checked(rest, names.checks, cell.step)
-            attempt.body = _classes_told(self._shown(rest, cell.step), cell.step)
+            rest = checked(rest, found.checks_in(body), step)
+            tell(rest, found.told, step)
+            attempt.body = _classes_told(self._shown(rest, step), step)
         return ast.Module([*head, loop], [])
 
     def _shown(self, body: list[ast.stmt], step: str) -> list[ast.stmt]:
@@ -165,24 +165,6 @@ class Wrap:
 def cell_of(token: int) -> Cell:
     """The cell that a loop was made for."""
     return cells[token]
-
-
-def label_of(body: list[ast.stmt]) -> str:
-    """The first name assigned, else the first one defined, else the first line of code.
-
-    >>> label_of(ast.parse("import os; names = os.listdir()").body), label_of(ast.parse("print( 1 )").body)
-    ('names', 'print(1)')
-    """
-    for each in body:
-        targets = each.targets if isinstance(each, ast.Assign) else [getattr(each, "target", None)]
-        for node in (child for target in targets if target for child in ast.walk(target)):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                return node.id
-    for each in body:
-        if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            return each.name
-    line = ast.unparse(body[0]).splitlines()[0] if body else "empty"
-    return line if len(line) <= 40 else line[:39] + "…"
 
 
 def checked(body: list[ast.stmt], checks: Mapping[ast.stmt, frozenset[str]], step: str) -> list[ast.stmt]:
@@ -227,35 +209,11 @@ def _display(statement: ast.Expr, step: str) -> ast.stmt:
 def _located(source: str, at: ast.AST) -> ast.stmt:
     """A statement of ours, standing where one of the user's stands."""
     statement: ast.stmt = compiled(source, ast.PyCF_ONLY_AST).body[0]
+    place = {name: getattr(at, name) for name in _PLACE if hasattr(at, name)}
     for node in ast.walk(statement):
-        ast.copy_location(node, at)
+        if hasattr(node, "lineno"):  # as `ast.copy_location` does it, which looks at `at` again for each node
+            vars(node).update(place)
     return statement
-
-
-def _compiled(body: list[ast.stmt], filename: str, flags: int) -> CodeType:
-    code: CodeType = compile(ast.Module(body, []), filename, "exec", flags, dont_inherit=True)
-    return code
-
-
-def _blocks(body: list[ast.stmt]) -> tuple[int, bool]:
-    """How deep blocks are nested at the top level, and whether a `break` or `continue` stands outside of any loop."""
-    deepest, stray = 0, False
-    todo = [(each, 0, False) for each in body]
-    while todo:
-        statement, depth, in_loop = todo.pop()
-        if isinstance(statement, (ast.Break, ast.Continue)):
-            stray = stray or not in_loop
-            continue
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            continue
-        loops = isinstance(statement, (ast.For, ast.AsyncFor, ast.While))
-        inner = depth + (not isinstance(statement, (ast.If, ast.Match)))
-        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
-            for each in getattr(statement, part, ()):
-                deepest = max(deepest, inner)
-                below = each.body if isinstance(each, (ast.ExceptHandler, ast.match_case)) else [each]
-                todo += [(one, inner, in_loop or (loops and part == "body")) for one in below]
-    return deepest, stray
 
 
 def _remember(token: int, cell: Cell) -> None:

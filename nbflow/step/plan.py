@@ -10,13 +10,16 @@ from collections.abc import Generator
 from typing import Any
 
 from nbflow import events
-from nbflow.durations import spell
+from nbflow.durations import ago, spell
 from nbflow.errors import NbflowError, StepTimeout, StoreError
 from nbflow.step.commands import Call, Claim, Command, Draw, Err, Load, Look, Now, Ok, Outcome, Save, Seen, Sleep, Tell
 from nbflow.step.policy import Policy
 from nbflow.step.retry import backoff
 
-__all__ = ["Plan", "judge", "plan", "reason"]
+__all__ = ["STALE", "Plan", "judge", "plan", "reason"]
+
+STALE = "a stale result"
+"""What a step touches when a step inside it returned an old result in place of an error."""
 
 Plan = Generator[Command, Any, Outcome]
 Part = Generator[Command, Any, Any]
@@ -46,13 +49,18 @@ def plan(step: int, policy: Policy, *, keyed: bool) -> Plan:
         keyed: Whether it has a key; without one nothing is looked up, claimed or saved.
     """
     try:
+        stored: Outcome | None
+        seen = Seen("no key")
         if keyed:
-            stored: Outcome | None = yield from _behind_the_lock(step, policy)
+            seen, stored = yield from _behind_the_lock(step, policy)
             if stored is not None:
                 return stored
         outcome: Outcome
         outcome, cost, now = yield from _attempts(step, policy)
         if isinstance(outcome, Err):
+            stored = yield from _instead(step, policy, seen, outcome.error)
+            if stored is not None:
+                return stored
             yield Tell(_ending(step, now, outcome.error))
             return outcome
         size = (yield from _save(step, policy, outcome, cost)) if keyed else 0
@@ -67,21 +75,42 @@ def plan(step: int, policy: Policy, *, keyed: bool) -> Plan:
 
 
 def _behind_the_lock(step: int, policy: Policy) -> Part:
-    """Wait until this step alone may run its key; someone may have stored the value meanwhile."""
+    """Wait until this step alone may run its key; what there is then, and its value if someone has just stored it."""
     yield Claim()
     seen: Seen = yield Look()
     if seen.lack:
-        return None
+        return seen, None
     now, _ = yield Now()
     verdict = judge(step, seen, now, policy)
     if isinstance(verdict, events.Missed):
-        return None
+        return seen, None
+    return seen, (yield from _served(seen, verdict))
+
+
+def _served(seen: Seen, hit: events.Hit) -> Part:
+    """The value of an entry, and the event that tells of it; None where it cannot be had."""
     try:
         value = yield Load(seen.entry)
     except StoreError:
         return None
-    yield Tell(verdict)
+    yield Tell(hit)
     return Ok(value)
+
+
+def _instead(step: int, policy: Policy, seen: Seen, error: BaseException) -> Part:
+    """What was there before the first attempt and was passed over, now that all of them failed; None: the error counts.
+
+    The same code worked on the same inputs when that was made, so whatever the error is, the world is to blame for it.
+    A cancellation is no failure.
+    """
+    if not policy.stale or seen.lack or _is_cancelled(error):
+        return None
+    now, _ = yield Now()
+    age = max(0.0, now - seen.created)
+    old = policy.max_age is not None and age >= policy.max_age
+    why = f"expired {ago(age - (policy.max_age or 0.0))}" if old else "refresh failed" if policy.refresh else ""
+    words = [f"{spell(age)} old" + (f", {why}" if why else ""), reason(error)]
+    return (yield from _served(seen, events.Hit(step, now, age, 0.0, seen.size, " · ".join(words))))
 
 
 def _attempts(step: int, policy: Policy) -> Part:
@@ -130,10 +159,13 @@ def _save(step: int, policy: Policy, outcome: Ok, cost: float) -> Part:
 
 
 def _unfit(policy: Policy, outcome: Ok) -> str:
-    """Why a result is not kept that nobody asked to keep, `""` if it is.
+    """Why a result is not kept, `""` if it is.
 
-    Such a step ran for its effects or for fresh data: to skip it next time would be wrong.
+    Nobody asked to keep it, and the step ran for its effects or for fresh data: to skip it next time would be wrong. Or
+    it was made from what is stale already: kept, it would pass for fresh.
     """
+    if STALE in outcome.touched:
+        return f"a step in it returned {STALE}"
     if policy.keep == "always":
         return ""
     if outcome.touched:
@@ -145,11 +177,15 @@ def _ending(step: int, now: float, error: BaseException) -> events.Event:
     """The event that tells how a step ended without a value."""
     if isinstance(error, StepTimeout):
         return events.TimedOut(step, now, reason(error), _trace(error))
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError":  # asyncio's or the futures'
+    if _is_cancelled(error):
         return events.Cancelled(step, now, reason(error))
     if isinstance(error, Exception):
         return events.Failed(step, now, reason(error), _trace(error))
     return events.Crashed(step, now, reason(error), _trace(error))
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    return isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError"  # asyncio's or the futures'
 
 
 def reason(error: BaseException) -> str:

@@ -20,6 +20,7 @@ class Policy:
         keep: Whether results are kept: always, only those of pure work, never.
         max_age: An older entry is not fresh.
         refresh: Every entry counts as not fresh.
+        stale: An entry that is not fresh is better than an error.
         attempts: At most so many, 1 or more.
         wait: Seconds before the retry that follows attempt n, with its error and the time so far.
         jitter: Factor that spreads a wait, or 0.
@@ -32,6 +33,7 @@ class Policy:
     keep: Keep = "pure"
     max_age: float | None = None
     refresh: bool = False
+    stale: bool = False
     attempts: int = 1
     wait: Wait = field(default=lambda *_: 0.0)
     jitter: float = 0.0
@@ -48,6 +50,7 @@ def policy_of(options: TaskOptions) -> Policy:
         keep=_keep(options),
         max_age=max_age,
         refresh=bool(options.refresh_cache),
+        stale=bool(options.stale_on_error),
         attempts=options.retries + 1,
         wait=wait_of(options.retry_delay_seconds, options.retries),
         jitter=options.retry_jitter_factor or 0.0,

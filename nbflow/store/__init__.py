@@ -3,7 +3,7 @@
 from nbflow.store.bundle import Exported, Imported
 from nbflow.store.container import Verify
 from nbflow.store.counts import Owner, Stats, TaskStats
-from nbflow.store.location import locate, open_store, storage_of, verify_of
+from nbflow.store.location import locate, open_store, project_settings, storage_of, verify_of
 from nbflow.store.row import Draft, Found, Info
 from nbflow.store.serializers import Serializer, serializer_of
 from nbflow.store.sizes import size_of
@@ -27,6 +27,7 @@ __all__ = [
     "Verify",
     "locate",
     "open_store",
+    "project_settings",
     "serializer_of",
     "size_of",
     "storage_of",

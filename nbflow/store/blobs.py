@@ -1,6 +1,7 @@
 """The folder of containers, and the one where damaged things go."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,9 @@ from nbflow.store.container import NAME, trailer
 
 __all__ = ["Blobs"]
 
+_OURS: Final = re.compile(rf"{NAME.pattern}|[0-9a-z]{{2}}/\..+\.tmp", re.DOTALL)
+"""Containers and drafts of them. All else, and what lies behind links, is not ours to list or to delete: whoever made
+the folder could have put links into it that lead to anything of the user's."""
 _GRACE: Final = 3600.0
 """Younger files may belong to a save that is under way; git waits as long."""
 _KEPT: Final = 7 * 86400.0
@@ -49,9 +53,8 @@ class Blobs:
         for name, path in self._files():
             if name not in known:
                 freed += _delete_older(path, now - _GRACE)
-        with suppress(FileNotFoundError):
-            for path in sorted(self.aside.rglob("*")):
-                freed += _delete_older(path, now - _KEPT)
+        for path in self._put_aside():
+            freed += _delete_older(path, now - _KEPT)
         return freed
 
     def strays(self, known: frozenset[str], now: float) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
@@ -61,16 +64,26 @@ class Blobs:
             for name, path in self._files()
             if name not in known and (found := _seen(path)) and found.st_mtime < now - _GRACE
         ]
-        aside = [path for path in sorted(self.aside.rglob("*")) if not path.is_dir()] if self.aside.is_dir() else []
         return orphans, [
-            (str(path.relative_to(self.aside.parent)), found.st_size) for path in aside if (found := _seen(path))
+            (str(path.relative_to(self.aside.parent)), found.st_size)
+            for path in self._put_aside()
+            if (found := _seen(path))
         ]
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         with suppress(FileNotFoundError, NotADirectoryError):
             for folder in sorted(self.folder.iterdir()):
-                if folder.is_dir():
-                    yield from ((f"{folder.name}/{path.name}", path) for path in sorted(folder.iterdir()))
+                if folder.is_dir() and not folder.is_symlink():
+                    for path in sorted(folder.iterdir()):
+                        name = f"{folder.name}/{path.name}"
+                        if _OURS.fullmatch(name):
+                            yield name, path
+
+    def _put_aside(self) -> list[Path]:
+        """Damaged files that were moved away."""
+        if self.aside.is_symlink() or not self.aside.is_dir():
+            return []
+        return [path for path in sorted(self.aside.rglob("*")) if path.is_symlink() or not path.is_dir()]
 
 
 def _seen(path: Path) -> os.stat_result | None:

@@ -154,17 +154,17 @@ def unpack(vault: Vault, path: Path) -> Imported:
     found = {"entries": 0, "known": 0, "damaged": 0, "foreign": 0}
     whole = False
     try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:", errors="replace") as tar:
             members = _members(tar)
-            name, data = next(members, ("", io.BytesIO()))
-            if name != _MARK or data.read(16) != _VERSION:
-                raise ConfigurationError(f"{path} is no bundle that this version of nbflow can read")
+            _begin(members, path)
             vault.ready()
             for name, data in members:
                 if whole := name == _END:
                     break
                 found[_take_out(vault, name, data)] += 1
-    except tarfile.TarError:
+    except ConfigurationError:
+        raise
+    except (tarfile.TarError, MemoryError, OverflowError, RecursionError, ValueError):  # sizes that cannot be meant
         if not any(found.values()):
             raise ConfigurationError(f"{path} is no bundle, or only the beginning of one") from None
     except IsADirectoryError:
@@ -176,9 +176,16 @@ def unpack(vault: Vault, path: Path) -> Imported:
     return Imported(**found, whole=whole)
 
 
+def _begin(members: Iterator[tuple[str, IO[bytes]]], path: Path) -> None:
+    name, data = next(members, ("", io.BytesIO()))
+    if name != _MARK or data.read(16) != _VERSION:
+        raise ConfigurationError(f"{path} is no bundle that this version of nbflow can read")
+
+
 def _members(tar: "TarFile") -> Iterator[tuple[str, IO[bytes]]]:
     while member := tar.next():
-        data = tar.extractfile(member) if member.isreg() else None
+        plain = member.isreg() and not member.issparse()  # a few bytes of a sparse one could fill the disk
+        data = tar.extractfile(member) if plain else None
         if data is not None:
             with data:
                 yield member.name, data

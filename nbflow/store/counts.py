@@ -17,7 +17,7 @@ __all__ = ["Owner", "Stats", "TaskStats", "beginning", "count", "entries", "owne
 _MAKE: Final = "CREATE TABLE IF NOT EXISTS Uses (tag TEXT PRIMARY KEY, hits INTEGER NOT NULL, saved REAL NOT NULL)"
 _COUNT: Final = """
 INSERT INTO Uses (tag, hits, saved)
-SELECT coalesce(tag, ''), ?1, ?1 * access_count / 1e6 FROM Cache WHERE key = ?2 AND raw = 1
+SELECT coalesce(tag, ''), ?, ? * access_count / 1e6 FROM Cache WHERE key = ? AND raw = 1
 ON CONFLICT (tag) DO UPDATE SET hits = hits + excluded.hits, saved = saved + excluded.saved"""
 _TASKS: Final = """
 SELECT coalesce(tag, ''), count(*), sum(size), sum(access_count) / 1e6, max(store_time), max(access_time)
@@ -102,7 +102,7 @@ def count(execute: Execute, hits: dict[str, int]) -> None:
     with transaction(execute):
         execute(_MAKE)
         for row, times in hits.items():
-            execute(_COUNT, (times, row))
+            execute(_COUNT, (times, times, row))
 
 
 def tasks(execute: Execute) -> tuple[TaskStats, ...]:

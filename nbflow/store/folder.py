@@ -40,6 +40,5 @@ def prepare(folder: Path) -> None:
             f"it, or {_CURE}"
         )
     for name, text in _FILES.items():
-        path = folder / name
-        if not path.exists():
-            path.write_text(text)
+        with suppress(FileExistsError), (folder / name).open("x") as file:  # "x" follows no link out of the folder
+            file.write(text)

@@ -1,8 +1,8 @@
 """The index: diskcache's table, read and written by a connection of our own in each thread.
 
-One connection reads and writes, because a second one's writes would empty the first one's page cache. Opened
-without diskcache: 0.3 ms and no write. A hit goes straight to `link`; all else goes through `run`, which mends
-what can be mended: a folder deleted under way, a half-made or a damaged file.
+One connection reads and writes, because a second one's writes would empty the first one's page cache. To open it
+takes 0.3 ms and no write. A hit goes straight to `link`; all else goes through `run`, which mends what can be mended:
+a folder deleted under way, a damaged file.
 """
 
 import os
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from nbflow.store.lockfile import LockFile
+from nbflow.store.schema import MADE, make
 from nbflow.store.trouble import CORRUPT, REFUSALS, code_of, trouble
 
 __all__ = ["Execute", "Index", "Owner", "transaction"]
@@ -31,9 +32,6 @@ _indexes: "weakref.WeakSet[Index]" = weakref.WeakSet()
 
 _MOMENT = 5.0
 """Seconds that a fork waits for statements under way in other threads."""
-
-_MADE = "SELECT 1 FROM sqlite_master WHERE name = 'Cache_tag_rowid'"
-"""The last thing that diskcache makes."""
 
 
 class Owner(Protocol):
@@ -146,7 +144,7 @@ class Index:
         return found.st_dev, found.st_ino
 
     def _open(self, *, create: bool) -> Link | None:
-        """One process at a time opens the store, and makes it if it is not there or was left half made."""
+        """One process at a time opens the store, and makes it if it is not there."""
         if not create and not self._path.exists():
             return None
         self._owner.prepare()
@@ -159,20 +157,19 @@ class Index:
             return link
 
     def _whole(self) -> Link | None:
-        """A connection to what is there, None where it is nothing or only half."""
-        if not self._path.exists():
+        """A connection to what is there, or to a new one made from it; None where it is nothing."""
+        if not self._path.exists() or not self._path.stat().st_size:
             return None
         try:
             link = Link(self._path)
-            return link if link.execute(_MADE).fetchone() else None
+            if link.execute(MADE).fetchone():
+                return link
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            if code_of(error) in CORRUPT:
-                return self._make(self._set_aside())
-            raise
+            if code_of(error) not in CORRUPT:
+                raise
+        return self._make(self._set_aside())
 
     def _make(self, lost: Path | None) -> Link:
-        from nbflow.store.disk import make  # noqa: PLC0415 - imports diskcache: 20 ms, once in a store's life
-
         make(self.folder, shared=self._owner.shared)
         link = Link(self._path)
         self._owner.refill(link.execute, lost)
@@ -181,8 +178,8 @@ class Index:
     def _mend(self, error: Exception, *, again: bool) -> bool:
         """Whether it is worth trying again.
 
-        Our statements are right, so one that makes no sense to SQLite meets a table that is half made, which opening
-        finishes, or if it does so again, one whose description is damaged.
+        Our statements are right, so one that makes no sense to SQLite meets a table that lacks something, which
+        opening sees, or if it does so again, one whose description is damaged.
         """
         if not self.check():
             return True

@@ -16,7 +16,7 @@ from nbflow.store.sizes import size_of
 from nbflow.store.store import Store
 from nbflow.store.trusted import trusted_keys
 
-__all__ = ["locate", "open_store", "storage_of", "verify_of"]
+__all__ = ["locate", "open_store", "project_settings", "storage_of", "verify_of"]
 
 _NAME: Final = ".nbflow"
 _VERIFY: Final = ("full", "sealed")
@@ -121,8 +121,7 @@ _FORMS: Final[dict[str, Callable[[Any, str], Any]]] = {"verify": verify_of, "max
 
 def _settings(environ: Mapping[str, str], warn: Callable[[str], object]) -> dict[str, Any]:
     """What the environment and the project say of a store; what cannot be meant is told, and ends no step."""
-    _, project = _project(_absolute(Path.cwd()), environ)
-    table = _table(project) if project else {}
+    project, table = project_settings(environ)
     found: dict[str, Any] = {}
     for name, form in _FORMS.items():
         variable, key = f"NBFLOW_{name.upper()}", name.replace("_", "-")
@@ -134,6 +133,12 @@ def _settings(environ: Mapping[str, str], warn: Callable[[str], object]) -> dict
         except ConfigurationError as error:
             warn(f"{error}; it is not followed")
     return found
+
+
+def project_settings(environ: Mapping[str, str] = os.environ) -> tuple[Path | None, Mapping[str, Any]]:
+    """The nearest pyproject.toml, and what `[tool.nbflow]` in it says."""
+    _, project = _project(_absolute(Path.cwd()), environ)
+    return project, _table(project) if project else {}
 
 
 def _close() -> None:
@@ -148,10 +153,10 @@ def _absolute(path: Path) -> Path:
 
 def _project(start: Path, environ: Mapping[str, str]) -> tuple[Path | None, Path | None]:
     """The project that a folder belongs to, and the nearest pyproject.toml; None where there is none."""
-    home = _home(environ)
+    homes = _homes(environ)
     root: Path | None = None
     for folder in (start, *start.parents):
-        if folder == home:
+        if folder in homes:
             continue
         settings = folder / "pyproject.toml"
         is_project = settings.is_file()
@@ -162,20 +167,24 @@ def _project(start: Path, environ: Mapping[str, str]) -> tuple[Path | None, Path
     return root, None
 
 
-def _home(environ: Mapping[str, str]) -> Path | None:
+def _homes(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """The home directory as it is named, and as the working directory names it where a link leads to it."""
     try:
-        return Path(environ.get("HOME") or Path.home())
+        home = Path(environ.get("HOME") or Path.home())
     except RuntimeError:
-        return None
+        return ()
+    return home, Path(os.path.realpath(home))
 
 
 def _table(path: Path) -> Mapping[str, Any]:
     """`[tool.nbflow]` of a pyproject.toml; nothing where it cannot be read."""
-    import tomllib  # noqa: PLC0415 - 4 ms, which only those pay who keep their settings there
-
     try:
-        with path.open("rb") as file:
-            settings: Any = tomllib.load(file)
+        text = path.read_text("utf-8")
+        if "nbflow" not in text:
+            return {}
+        import tomllib  # noqa: PLC0415 - 4 ms, which only those pay who keep their settings there
+
+        settings: Any = tomllib.loads(text)
         table = settings.get("tool", {}).get("nbflow", {})
     except (OSError, ValueError, AttributeError):
         return {}

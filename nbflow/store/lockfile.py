@@ -38,7 +38,8 @@ class LockFile:
         """
         with self._making:
             if self.number < 0:
-                self.number = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # waits are written to it
+                self.number = os.open(self.path, flags, 0o600)
             file = self.number
             try:
                 with suppress(OSError):

@@ -74,6 +74,8 @@ def user_secret(environ: Mapping[str, str] = os.environ) -> bytes:
         except FileNotFoundError:
             make_key(path, secrets.token_hex(32).encode())
             return read_key(path)
+    except StoreError as error:
+        raise StoreError(f"{error}; if you delete it, a new one is made and older entries become misses") from None
     except (OSError, RuntimeError) as error:  # RuntimeError: no home directory to expand `~` to
         raise StoreError(f"there is no key to seal entries with: {where}: {_plain(error)}; {_CURE}") from error
 
@@ -91,11 +93,10 @@ def read_key(path: Path) -> bytes:
     for bits, could in ((stat.S_IWGRP | stat.S_IWOTH, "write"), (stat.S_IROTH, "read")):
         if stat.S_ISREG(mode) and mode & bits:
             raise StoreError(
-                f"others can {could} the key {path}, and so forge entries: chmod 600 it, or delete it to have a new "
-                "one made"
+                f"others can {could} the key {path}, and so forge entries: chmod 600 it if none of them has done so"
             )
     if len(secret) < 16:
-        raise StoreError(f"the key {path} is too short: delete it to have a new one made; older entries become misses")
+        raise StoreError(f"the key {path} is too short: a key has 16 bytes or more")
     return secret
 
 

@@ -204,7 +204,9 @@ class Adapted:
 
 
 class Paired:
-    """What another serializer makes of a value, with a second value of ours beside it.
+    """What another serializer makes of a value, behind a second value of ours.
+
+    Both are in the stream: buffers may be mapped, and loaded unchecked, so nothing in them is ever unpickled.
 
     Args:
         inner: Takes the value.
@@ -216,13 +218,13 @@ class Paired:
         self.name = f"paired/{inner.name}"
 
     def dump(self, value: Any, write: Write) -> list[Any]:
-        """Hand the stream on; gives the buffers left out, the value beside it last."""
+        """Hand the stream on; gives the buffers left out."""
+        write(pickle.dumps(self.beside, 5))
         if isinstance(self.inner, Pickle):
-            buffers = self.inner.dump(value, write)
-        else:
-            stream, buffers = self.inner.dumps(value)
-            write(stream)
-        return [*buffers, pickle.dumps(self.beside, 5)]
+            return self.inner.dump(value, write)
+        stream, buffers = self.inner.dumps(value)
+        write(stream)
+        return buffers
 
     def dumps(self, value: Any) -> tuple[bytes, list[Any]]:
         """The stream, and the buffers that it leaves out."""
@@ -232,8 +234,9 @@ class Paired:
 
     def loads(self, data: Data, buffers: Sequence[Data]) -> tuple[Any, Any]:
         """The value again, and the one beside it."""
-        *those, beside = buffers
-        return self.inner.loads(data, those), pickle.loads(beside)
+        file = io.BytesIO(data)
+        beside = pickle.load(file)
+        return self.inner.loads(memoryview(data)[file.tell() :], buffers), beside
 
 
 PICKLE = Pickle()

@@ -283,6 +283,13 @@ class Store:
         """
         return self._upkeep.verify(repair=repair)
 
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with the pages and the counts of the index, a line each: diskcache's own check of it."""
+        from nbflow.store.disk import faults  # noqa: PLC0415 - it takes 20 ms to load diskcache
+
+        index = self._index.folder
+        return faults(index) if (index / "cache.db").is_file() else ()
+
     def leftovers(self) -> Leftovers:
         """Files that belong to no entry: left by processes that were killed, or damaged and put aside."""
         return self._upkeep.leftovers()

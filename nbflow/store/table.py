@@ -10,9 +10,9 @@ from nbflow.store.index import Execute, transaction
 from nbflow.store.row import Found
 
 __all__ = [
-    "COUNTS",
     "FIND",
     "NAMES",
+    "SIZE",
     "TRAITS",
     "Row",
     "beside",
@@ -25,7 +25,7 @@ __all__ = [
 
 FIND: Final = "SELECT key, value FROM Cache WHERE key > ? AND key < ? AND raw = 1"
 TRAITS: Final = "SELECT key, value FROM Cache WHERE tag = ? AND store_time <= ? ORDER BY rowid DESC LIMIT ?"
-COUNTS: Final = "SELECT value FROM Settings WHERE key IN ('count', 'size') ORDER BY key"
+SIZE: Final = "SELECT coalesce(sum(size), 0) FROM Cache"
 NAMES: Final = "SELECT filename FROM Cache WHERE filename IS NOT NULL"
 
 _UPSERT: Final = """
@@ -96,7 +96,7 @@ def victims(execute: Execute, surplus: int, now: float, tag: str | None = None) 
     An entry's worth is the seconds it saves, for each byte it takes and each second since its last use: the
     first to go is a big one that was cheap to compute and has not been asked for in a while.
     """
-    query, values = "SELECT rowid, size, access_time, access_count FROM Cache WHERE ?1 IS NULL OR tag = ?1", (tag,)
+    query, values = "SELECT rowid, size, access_time, access_count FROM Cache WHERE ? IS NULL OR tag = ?", (tag, tag)
     worth = sorted(
         (((cost or 0) + 1e3) / max(size or 0, 1) / max(now - (used or 0), 1.0), rowid, size or 0)
         for rowid, size, used, cost in execute(query, values)

@@ -6,6 +6,7 @@ the same key, so a trusted key is a secret like one's own, and is kept like it.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -33,15 +34,13 @@ class Trusted:
         if self.folder is None or len(number) != ID_SIZE:
             return None
         path = self._path(number)
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - a Path raises where the folder is closed to us
             self._seals.pop(number, None)
         elif number not in self._seals:
-            try:
+            with suppress(OSError, StoreError):
                 seal = Seal(read_key(path))
-            except (OSError, StoreError):
-                return None
-            if seal.id == number:
-                self._seals[number] = seal
+                if seal.id == number:
+                    self._seals[number] = seal
         return self._seals.get(number)
 
     def ids(self) -> list[bytes]:
@@ -83,14 +82,22 @@ class Trusted:
         return number
 
     def remove(self, number: bytes) -> bool:
-        """Trust a key no longer; whether it was trusted. Its entries stay, and are misses again."""
-        self._seals.pop(number, None)
+        """Trust a key no longer; whether it was trusted. Its entries stay, and are misses again.
+
+        Raises:
+            StoreError: Its copy cannot be deleted, so it is trusted still.
+        """
         if self.folder is None:
             return False
         try:
             self._path(number).unlink()
-        except OSError:
+        except FileNotFoundError:
             return False
+        except OSError as error:
+            raise StoreError(
+                f"{self._path(number)} cannot be deleted, and is trusted still: {error.strerror}"
+            ) from None
+        self._seals.pop(number, None)
         return True
 
     def _path(self, number: bytes) -> Path:

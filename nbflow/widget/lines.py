@@ -8,6 +8,7 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from nbflow.durations import ago, spell
+from nbflow.keys.short import redacted
 from nbflow.step.states import ACTIVE, FAILURES, State
 from nbflow.widget import plain
 from nbflow.widget.rows import Row, Segment, Tally
@@ -208,12 +209,12 @@ def _name(row: Row) -> str:
     task = plain.line(row.task, _NAME)
     if not row.arguments:
         return task
-    return plain.line(f"{task}({', '.join(plain.line(part, 40) for part in row.arguments[:8])})", _NAME)
+    return plain.line(f"{task}({', '.join(plain.line(redacted(part), 40) for part in row.arguments[:8])})", _NAME)
 
 
 def _reason(row: Row) -> str:
     if row.state is State.CACHED:
-        return f"cached {ago(row.age)}"
+        return f"stale: {row.stale}" if row.stale else f"cached {ago(row.age)}"
     if row.error:
         return row.error
     if row.note:

@@ -39,13 +39,18 @@ def block(text: str, limit: int) -> str:
     return "…\n" + clean[-limit:].partition("\n")[2]
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], most: int = 48) -> Iterator[str]:
     """Lines of a table: the first column as wide as it must be, the others to the right.
+
+    Args:
+        head: Names of the columns.
+        rows: Cells of each row.
+        most: Characters that the first column may take.
 
     >>> [*table(("task", "took"), [("prices", "2.5 s")])]
     ['task     took', 'prices  2.5 s']
     """
-    cells = [list(head), *([line(cell, 48) for cell in row] for row in rows)]
+    cells = [list(head), *([line(cell, 48 if at else most) for at, cell in enumerate(row)] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for first, *others in cells:
         yield "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])])

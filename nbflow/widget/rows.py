@@ -70,6 +70,7 @@ class Row:
         why: Why there was no hit, in words.
         missed: The miss while nobody explained it, else None.
         note: Why its result is not in the store.
+        stale: Why an old result was served, in words; `""`: it was fresh.
         since: When its first attempt began, or when it was found, or when it was queued.
         retry_at: When the next attempt begins.
     """
@@ -87,6 +88,7 @@ class Row:
     segments: tuple[Segment, ...] = ()
     cost: float = 0.0
     age: float = 0.0
+    stale: str = ""
     saved: float = 0.0
     size: int = 0
     log: deque[str] | None = None
@@ -114,7 +116,7 @@ def _began(row: Row, event: Began) -> None:
 
 
 def _hit(row: Row, event: Hit) -> None:
-    _, _, row.age, row.saved, row.size = event
+    _, _, row.age, row.saved, row.size, row.stale = event
     if row.segments:
         row.close(event.at, State.FAILED)
         row.error = ""

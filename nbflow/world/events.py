@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from types import FrameType
 from typing import Any
 from urllib.parse import unquote
@@ -259,11 +258,18 @@ def _words(args: Args) -> Iterable[str]:
     if isinstance(args[0], int):  # `os.spawn`: how
         args = args[1:]
     folder = args[2] if len(args) == 4 else None  # `subprocess.Popen`: where
-    command = args[1] if len(args) > 1 else [None, *shlex.split(os.fsdecode(args[0]))]
+    command = args[1] if len(args) > 1 else [None, *_split(os.fsdecode(args[0]))]
     for each in map(os.fsdecode, [command] if isinstance(command, (str, bytes, os.PathLike)) else [*command][1:]):
-        with suppress(ValueError):  # a quote that is not closed
-            for word in (each, *shlex.split(each)) if " " in each else (each,):
-                yield os.path.join(os.fsdecode(folder or ""), word)
+        for word in (each, *_split(each)) if " " in each else (each,):
+            yield os.path.join(os.fsdecode(folder or ""), word)
+
+
+def _split(command: str) -> list[str]:
+    """The words of a line as a shell would tell them apart; where a quote is not closed, as spaces do."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()
 
 
 def _connected(sights: Sights, args: Args, _: FrameType) -> None:

@@ -119,6 +119,8 @@ def _users(filename: str) -> bool:
     if filename.startswith("<"):
         return not filename.startswith("<frozen ")
     path = os.path.abspath(filename)
+    if any(f"{os.sep}{part}{os.sep}" in path for part in ("site-packages", "dist-packages")):  # of another Python, too
+        return False
     return not path.startswith((*_installation(), _OURSELVES))
 
 

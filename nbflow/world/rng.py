@@ -13,7 +13,10 @@ from typing import Any
 
 from nbflow.trace import Fact
 
-__all__ = ["Before", "State", "before", "broken", "changed", "restore", "rewind", "snapshot"]
+__all__ = ["SETTERS", "Before", "State", "before", "broken", "changed", "restore", "rewind", "snapshot"]
+
+SETTERS = frozenset({"seed", "set_state"})
+"""Names that code which sets numpy's generator speaks of."""
 
 State = dict[str, Any]
 """Where seeded generators stand, by name: plain data that pickles."""
@@ -26,11 +29,12 @@ _restored: object = None
 class Before:
     """Where the seeded generators stood when a run began. Close it by `changed`."""
 
-    __slots__ = ("fresh", "state")
+    __slots__ = ("fresh", "set", "state")
 
     def __init__(self) -> None:
         self.state = snapshot()
         self.fresh = False  # whether `random` was seeded anew, before anything was drawn from it
+        self.set: set[str] = set()  # those that were seeded, and may stand where they stood before
         _open.append(self)
 
 
@@ -43,7 +47,9 @@ def changed(start: Before | None) -> tuple[tuple[Fact, ...], State]:
     """What a run drew on and where it left the generators: facts and the state to restore on a hit.
 
     The state holds those generators alone that the run seeded or drew from; it is empty if there were none.
-    A run that seeds before it draws does not depend on how it found `random`; for numpy that cannot be told.
+    A run that seeds before it draws does not depend on how it found `random`; for numpy that cannot be told. One that
+    seeds a generator to the state that it is in has set it all the same: of `random` that is heard; of numpy's it is
+    only known that the code speaks of it, and then such a result holds where the generator is found like that.
     """
     if start is None:
         if not _seeded and _numpy() is None:
@@ -52,7 +58,8 @@ def changed(start: Before | None) -> tuple[tuple[Fact, ...], State]:
     if start in _open:
         _open.remove(start)
     now = snapshot()
-    moved = {name: state for name, state in now.items() if not _same(state, start.state.get(name))}
+    set_ = start.set
+    moved = {name: state for name, state in now.items() if name in set_ or not _same(state, start.state.get(name))}
     facts = [
         Fact("random", name, _digest(start.state[name]))
         for name in moved
@@ -172,6 +179,7 @@ class _Global(random.Random, _Told):
 def _about_to_seed(*, certain: bool) -> None:
     global _seeded  # noqa: PLW0603 - as above
     for start in _open:
+        start.set.add("random")
         if "random" in start.state and not start.fresh:
             start.fresh = random.getstate() == start.state["random"]
     _seeded = certain

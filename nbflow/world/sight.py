@@ -18,10 +18,11 @@ from nbflow.world import environ, files, listings, probes, readers, rng, version
 from nbflow.world.current import Witness, current, running
 from nbflow.world.paths import absolute, excluded, subject_of
 
-__all__ = ["Sight"]
+__all__ = ["Sight", "may_name"]
 
 _LONG = 1024
 _MANY = 1000
+_NAMELESS = frozenset({type(None), bool, int, float, complex})
 
 
 class _Read(NamedTuple):
@@ -95,6 +96,11 @@ class Sight:
             probes.disarm()
         self._random = rng.changed(self._before)
 
+    def may_seed(self) -> None:
+        """The code of the run speaks of seeding."""
+        if self._before is not None:
+            self._before.set.add("numpy.random")
+
     @property
     def state(self) -> rng.State:
         """Where the run left the seeded generators that it drew from, for `rng.restore` on a hit; often empty."""
@@ -135,6 +141,8 @@ class Sight:
         todo, left = [*candidates], _MANY  # containers hold each other, and themselves: so many members in all
         while todo:
             value = todo.pop()
+            if type(value) in _NAMELESS:
+                continue
             if isinstance(value, dict):
                 value = (*value.values(),)
             if isinstance(value, (list, tuple, set, frozenset)):
@@ -146,10 +154,7 @@ class Sight:
 
     def _mention(self, value: "str | bytes | os.PathLike[Any]") -> None:
         named = os.fspath(value)
-        if not 0 < len(named) < _LONG:
-            return
-        written = os.fsdecode(named)
-        if (os.sep in written or "." in written) and "\n" not in written and "\0" not in written:
+        if len(named) < _LONG and may_name(written := os.fsdecode(named)):
             notes = self.noted()
             written = os.path.expanduser(written)
             path = absolute(written, _here())
@@ -290,6 +295,11 @@ class Sight:
             here = subject if notes.base == os.getcwd() else path
             found = listings.pattern(here, recursive=recursive, include_hidden=include_hidden)
             notes.listings[path] = found._replace(subject=subject)
+
+
+def may_name(text: str) -> bool:
+    """Whether a text looks like the name of a file."""
+    return len(text) < _LONG and (os.sep in text or "." in text) and "\n" not in text and "\0" not in text
 
 
 def _facts(notes: _Notes, drawn: tuple[Fact, ...]) -> Iterable[Fact]:

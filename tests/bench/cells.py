@@ -1,4 +1,8 @@
-"""A cell under `%%task`, in a real kernel: what a hit adds to Run All, and to the notebook's file."""
+"""A cell under `%%task`, in a real kernel: what a hit adds to Run All, and to the notebook's file.
+
+The kernels keep IPython's history of inputs in memory. On disk it is synced behind every cell that is not empty, cached
+or not, and the next cell waits for that: as long as all that a hit takes.
+"""
 
 import json
 import os
@@ -23,7 +27,7 @@ def kernel(side: Side, *first: str) -> Callable[[str], Any]:
     side.folder.mkdir(parents=True)
     environment = {**os.environ, "NBFLOW_STORE": str(side.folder / "store")}
     manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(env=environment, cwd=side.folder)
+    manager.start_kernel(env=environment, cwd=side.folder, extra_arguments=["--HistoryManager.hist_file=:memory:"])
     client = manager.client()
     client.start_channels()
     atexit.register(manager.shutdown_kernel, now=True)

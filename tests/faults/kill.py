@@ -8,14 +8,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import diskcache
-
 import nbflow.store
-import nbflow.store.disk  # imported in the parent, so that a child's lines are those of the save
 from nbflow.store import Store
 from tests.faults.parts import SECRET, draft, ended, examine, fork, kill, version_of
 
-WATCHED = str(Path(nbflow.store.__file__).parent), str(Path(diskcache.__file__).parent)
+WATCHED = str(Path(nbflow.store.__file__).parent)
 WRITERS = 4
 
 

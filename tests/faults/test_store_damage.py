@@ -130,8 +130,8 @@ def put_in(index, old, new):
         (lambda index: index.joinpath("cache.db").unlink(), 3),
         (shutil.rmtree, 3),
         (lambda index: put_in(index, b"value BLOB", b"valua BLOB"), 3),
-        (lambda index: put_in(index, b"CREATE TABLE Settings", b"CREA\xc5E TABLE Settings"), 3),
-        (lambda index: put_in(index, b"UPDATE Settings", b"UPDATE Xettings"), 6),
+        (lambda index: put_in(index, b"CREATE VIEW Settings", b"CREA\xc5E VIEW Settings"), 3),
+        (lambda index: put_in(index, b"SELECT key FROM Settings", b"SELECT key FROM Xettings"), 6),
     ],
     ids=["garbage", "empty", "gone", "folder gone", "a column renamed", "not even text", "a trigger broken"],
 )
@@ -146,6 +146,24 @@ def test_a_lost_index_is_rebuilt_from_the_containers(sound, tmp_path, harm, left
         np.testing.assert_equal(store.load(store.find(key)[0]), VALUES[key])
     assert {info.tag for info in store.entries()} == {"f", "g"}
     assert store.verify() == (left + 1, 0, 0)
+    store.close()
+
+
+def test_the_log_of_a_lost_index_is_not_taken_for_the_new_ones(tmp_path):
+    """A sync tool that leaves a log without its index would damage the index that is made next."""
+    first = Store(tmp_path / "first", SECRET, warn=print)
+    for number in range(50):
+        first.save(Draft(f"{number:032x}", "f", "x" * 500, 1.0, (), {}, 1.0))
+    folder = tmp_path / "second"
+    shutil.copytree(first.folder, folder)
+    first.close()
+    (folder / "index" / "cache.db").unlink()
+    assert (folder / "index" / "cache.db-wal").stat().st_size > 100_000
+    said = []
+    store = Store(folder, SECRET, warn=said.append)
+    store.save(Draft("f" * 32, "g", 1, 1.0, (), {}, 3.0))
+    assert store._index.run(lambda execute: execute("PRAGMA integrity_check").fetchall()) == [("ok",)]
+    assert (store.verify(), said) == ((1, 0, 0), [])
     store.close()
 
 

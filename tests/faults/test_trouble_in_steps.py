@@ -121,7 +121,7 @@ HARMS = {
     "the folder deleted": (shutil.rmtree, nothing, None),
     "the folder made anew by another": (replace, nothing, None),
     "a file in place of the containers": (*stand_in_for("blobs"), "a file stands in its way"),
-    "a file in place of the index": (*stand_in_for("index"), "cannot be opened"),
+    "a file in place of the index": (*stand_in_for("index"), "a file stands in its way"),
     "a folder in place of the database": (be_a_folder, be_a_file, "cannot be opened"),
     "the database's header overwritten": (rewrite, nothing, None),
     "the database and its log cut to nothing": (cut, nothing, None),

@@ -303,10 +303,16 @@ def notebook(rng: random.Random) -> Notebook:
 
 
 def session(rng: random.Random, cells: Notebook) -> Notebook:
-    """The cells in the order in which somebody runs them: mostly from top to bottom, some again, some left out."""
+    """The cells in the order in which somebody runs them: mostly from top to bottom, some again, some left out.
+
+    One that defines a class is run once: a hit on it keeps the class that is there, so that older instances stay its
+    own, where a plain run makes another one.
+    """
     order = list(cells)
     for _ in range(rng.choice([0, 0, 1, 2, 3])):
-        order.insert(rng.randint(0, len(order)), rng.choice(cells))
+        again = rng.choice(cells)
+        if not any("class " in each for each in again.body):
+            order.insert(rng.randint(0, len(order)), again)
     if rng.random() < 0.2:
         del order[rng.randrange(len(order))]
     return tuple(order)

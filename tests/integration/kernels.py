@@ -14,10 +14,10 @@ SETUP = """
 %load_ext nbflow
 import builtins
 def __wipe__():
-    from nbflow.notebook.inputs import IPYTHONS
+    from nbflow.notebook.inputs import ipythons
     from nbflow.session import session
     names = get_ipython().user_ns
-    for name in [name for name in names if not IPYTHONS.match(name)]:
+    for name in [name for name in names if not ipythons(name)]:
         del names[name]
     session.store.clear()
 builtins.__wipe__ = __wipe__
@@ -32,10 +32,11 @@ class Kernel:
         store: A folder to share with another kernel; None is a new one.
         setup: Code to run first.
         load: Whether nbflow is loaded.
+        folder: Where it runs; None is a new one.
     """
 
-    def __init__(self, store=None, setup="", load=True, **environment):
-        self.folder = tempfile.mkdtemp(prefix="nbflow-kernel-")
+    def __init__(self, store=None, setup="", load=True, folder=None, **environment):
+        self.folder = str(folder or tempfile.mkdtemp(prefix="nbflow-kernel-"))
         self.store = str(store or Path(self.folder) / "store")
         variables = {
             **os.environ,
@@ -96,7 +97,8 @@ class Kernel:
                 )
             elif kind in ("display_data", "update_display_data"):
                 plain = content["data"].get("text/plain")
-                out.append((kind, plain, sorted(content["data"]), content["transient"], content["data"]))
+                data, metadata = content["data"], content["metadata"]
+                out.append((kind, plain, sorted(data), content["transient"], data, metadata))
             elif kind == "error":
                 out.append((kind, content["ename"], ANSI.sub("", "\n".join(content["traceback"]))))
             elif kind == "clear_output":

@@ -315,8 +315,23 @@ def test_help_and_completion(k):
         assert flag in shown
     k.client.complete("%%task --re", 11)
     assert "--retries" in reply_of(k)["matches"]
-    k.client.complete("%nbflow ex", 10)
-    assert "explain" in reply_of(k)["matches"]
+    shown = k.run("%nbflow?")[0]["payload"][0]["data"]["text/plain"]
+    for command in (
+        "ls [TASK]",
+        "history [TASK]",
+        "clear [TASK] [--all]",
+        "prune [TASK] [--max-size SIZE] [--older DUR]",
+    ):
+        assert f"%nbflow {command} " in shown
+    k.out("%%task fit\nmodel = 1")
+    for line, offered in {
+        "%nbflow ex": "explain",
+        "%nbflow prune --ol": "--older",
+        "%nbflow history fi": "fit",
+        "%nbflow config ver": "verify=",
+    }.items():
+        k.client.complete(line, len(line))
+        assert offered in reply_of(k)["matches"], line
 
 
 def reply_of(k):
@@ -337,8 +352,31 @@ def test_the_nbflow_magic(k):
     assert re.search(r"fit +2 ", text(k.out("%nbflow ls")))
     assert text(k.out("%nbflow ls fit")).count("\n") == 3
     assert "2 results" in text(k.out("%nbflow stats"))
-    assert "did you mean 'ls'" in text(k.out("%nbflow lss"), "stderr")
-    assert "no setting" in text(k.out("%nbflow config nope=1"), "stderr")
+    k.out("%%task fit\nmodel = lr * 2")
+    k.run("%%task --retries 2 broken\n1/0")
+    latest, *_ = [line for line in text(k.out("%nbflow history")).splitlines() if line.startswith("broken")]
+    assert re.search(r"broken .* 3/3 +✗ failed  ZeroDivisionError: division by zero", latest)
+    head, *rows = text(k.out("%nbflow history fit")).splitlines()
+    assert head.split() == ["step", "began", "time", "tries", "came", "to", "why"]
+    assert [row.split("  ")[-1] for row in rows[:3]] == ["cached just now", "miss: input lr 1 → 2", "miss: first run"]
+    assert re.search(r"^store += .*store +\(NBFLOW_STORE\)$", text(k.out("%nbflow config")), re.MULTILINE)
+    shown = text(k.out("%nbflow config verify=sealed max_size=1GB"))
+    assert re.search(r"verify += sealed +\(configure\(\)\)\nmax_size = 1,073,741,824 bytes  \(configure\(\)\)", shown)
+    assert "verify   = full  (default)" in text(k.out("%nbflow config verify=none max_size=none"))
+    assert "dropped 0 results" in text(k.out("%nbflow prune --older 30d"))
+    for line, said in {
+        "lss": "did you mean 'ls'",
+        "config nope=1": "no setting",
+        "config verify": "write NAME=VALUE",
+        "prune --oldr 3d": "prune has no flag --oldr; did you mean '--older'?",
+        "prune --older": "--older needs a value",
+        "prune --older soon": "--older='soon' is not a duration",
+        "clear": "name a task, or give --all",
+        "stats now": "stats now: write stats",
+    }.items():
+        shown = text(k.out(f"%nbflow {line}"), "stderr")
+        assert said in shown and shown.count("\n") == 1, shown
+    assert "nothing is kept of 'fi'; there is fit" in text(k.out("%nbflow clear fi"))
     assert "dropped 2 results" in text(k.out("%nbflow clear fit"))
     assert not k.hits("%%task fit\nmodel = lr * 2")
     assert "%nbflow explain" in text(k.out("%nbflow"))

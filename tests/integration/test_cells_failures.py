@@ -92,6 +92,48 @@ def test_nothing_is_kept_of_a_failure_and_the_last_good_result_stays(k):
     assert not k.hits("%%task\nw = 1\n1/0")
 
 
+STALE = (
+    "%%task prices --stale-on-error --timeout 0.3 {}\nimport asyncio, builtins, time\nrows.append(2)\nprint('trying')\n"
+    "half = 1\nif builtins.tries: {}\nprices = len(rows)\nprint('good')\nprices"
+)
+
+
+@pytest.mark.parametrize(
+    ("flags", "trouble", "why"),
+    [
+        ("--expires 0.001", "raise ConnectionError('no route')", "expired just now · ConnectionError: no route"),
+        ("--expires 0.001 --retries 1", "1/0", "expired just now · ZeroDivisionError: division by zero"),
+        ("--expires 0.001", "time.sleep(30)", "expired just now · StepTimeout: the attempt took"),
+        ("--expires 0.001", "await asyncio.sleep(30)", "expired just now · StepTimeout: the attempt took"),
+        ("--refresh", "raise OSError", "refresh failed · OSError"),
+    ],
+)
+def test_a_stale_result_instead_of_an_error(k, flags, trouble, why):
+    """An outage would stop Run All, or half of what failed be mixed with yesterday's result; or nobody would be told."""
+    cell = STALE.format(flags, trouble)
+    k.out("rows = [1]; alias = rows")
+    k.out(cell)
+    k.out("builtins.tries = 1; rows[:] = [1]; del prices, half")
+    reply, out = k.run(cell)
+    assert reply["status"] == "ok", error(out)
+    assert re.search(rf"⚡ prices · stale: \d+ ms old, {re.escape(why)}", told(out)), told(out)
+    last = max(at for at, each in enumerate(out) if each[0] == "clear_output")
+    assert text(out[last:]) == "trying\ngood\n", "what the failed attempt had shown is gone"
+    assert users(out)[-1][1] == "2"
+    assert k.value("rows, alias is rows, prices, half") == "([1, 2], True, 2, 1)"
+    k.out("rows.append(3)")
+    assert k.run(cell)[0]["status"] == "error", "there is nothing old of these inputs"
+    assert k.value(LEFT) == "([], False)"
+
+
+def test_an_interrupt_is_not_answered_by_a_stale_result(k):
+    """Ctrl-C would end one cell, and Run All go on with the next one."""
+    cell = "%%task t --expires 0.001 --stale-on-error\nimport builtins, time\nprint('here')\nif builtins.tries: time.sleep(30)"
+    k.out(cell)
+    k.out("builtins.tries = 1")
+    assert k.interrupt_in(cell, "here")[0]["ename"] == "KeyboardInterrupt"
+
+
 def test_rollback_on_final_failure(k):
     """Names and inputs get back what they were; without the flag they stay as the failure left them."""
     body = "rows.append(2)\nname = 'new'\nfresh = 1\nraise OSError('x')"
@@ -136,6 +178,25 @@ def test_an_interrupt_stops_at_once_and_leaves_nothing(k, head, body, when, name
     assert k.value(LEFT) == "([], False)"
     k.out("delay = 0")
     assert not k.hits(f"%%task t {head}\nprobe = 1")
+
+
+def test_an_interrupt_while_a_hit_is_put_into_effect_leaves_all_or_nothing(k):
+    """Half of yesterday's names beside half of today's is a notebook that no Run All has ever made."""
+    k.out(
+        "import builtins, time\nbuiltins.delay = 0\nclass Slow:\n    def __init__(self): self.v = 1\n"
+        "    def __setstate__(self, state):\n        if builtins.delay: print('here', flush=True); time.sleep(30)\n"
+        "        self.__dict__ = state\nrows = [1]"
+    )
+    cell = "%%task t\nrows.append(2)\nfirst = 1\nslow = Slow()\nlast = 2"
+    k.out(cell)
+    k.out("builtins.delay = 1; rows[:] = [1]; first = last = slow = None")
+    reply, out = k.interrupt_in(cell, "here")
+    assert reply.get("ename") == "KeyboardInterrupt", out
+    assert k.value("rows, first, slow, last") == "([1], None, None, None)"
+    assert k.value(LEFT) == "([], False)"
+    k.out("builtins.delay = 0")
+    assert k.hits(cell)
+    assert k.value("rows, first, slow.v, last") == "([1, 2], 1, 1, 2)"
 
 
 def test_timeouts(k):

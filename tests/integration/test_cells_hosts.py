@@ -1,4 +1,4 @@
-"""`%%task` where there is no notebook front end: a terminal, nbclient."""
+"""`%%task` in other hosts than JupyterLab: a terminal, nbclient, papermill, nbconvert, other front ends' cell ids."""
 
 import subprocess
 import sys
@@ -7,7 +7,8 @@ import nbclient
 import nbformat
 import pytest
 
-from tests.integration.kernels import ROOT
+from tests.integration.commands import environment, outputs
+from tests.integration.kernels import ROOT, error, result, told
 
 pytestmark = pytest.mark.kernel
 
@@ -83,3 +84,60 @@ def test_under_nbclient(tmp_path, monkeypatch):
     assert shown[0][0].startswith("✓ flaky · ran in ")
     assert shown[1][1:] == ["attempt 3\n", "3"]
     assert shown[1][0].startswith("⚡ flaky · cached ")
+
+
+def test_parameters_of_papermill_and_nbconvert(tmp_path):
+    """A report for another rate computes what follows from the rate; a nightly nbconvert computes nothing again."""
+    sources = (
+        "rate = 1\nyear = 2020",
+        "%load_ext nbflow",
+        "%%task\nbase = year * 2\nprint('based')",
+        "%%task\nscaled = base * rate\nscaled",
+        "%%task\nother = base + 1\nother",
+    )
+    book = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in sources],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    book.cells[0].metadata["tags"] = ["parameters"]
+    nbformat.write(book, tmp_path / "book.ipynb")
+
+    def ran(module, *words):
+        """The first line of each task's output, and its result."""
+        command = [sys.executable, "-m", module, *words]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        shown = [each.splitlines() for each in outputs(tmp_path / "out.ipynb")[-3:]]
+        return [(each[0].partition(" · ")[0], each[0].rpartition(" · ")[2], each[-1]) for each in shown]
+
+    papermill = ("papermill", "book.ipynb", "out.ipynb", "--no-progress-bar")
+    assert [each[0] for each in ran(*papermill, "-p", "rate", "1")] == ["✓ base", "✓ scaled", "✓ other"]
+    second = ran(*papermill, "-p", "rate", "5")
+    assert [each[0] for each in second] == ["⚡ base", "✓ scaled", "⚡ other"]
+    assert second[1][1:] == ("miss: input rate 1 → 5", "20200")
+    third = ran("nbconvert", "book.ipynb", "--execute", "--to", "notebook", "--output", "out.ipynb")
+    assert [(each[0], each[2]) for each in third] == [("⚡ base", "based"), ("⚡ scaled", "4040"), ("⚡ other", "4041")]
+
+
+def test_cell_ids_of_front_ends(k):
+    """A notebook begun in VS Code or Colab and gone on with in JupyterLab, or run by a script, is one notebook."""
+
+    def run(code, **metadata):
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False, "stop_on_error": True}
+        message = k.client.session.msg("execute_request", {**content, "user_expressions": {}}, metadata=metadata)
+        k.client.shell_channel.send(message)
+        return k.finish(message["header"]["msg_id"])
+
+    ids = [
+        "1f0c7a3e-4a3b",
+        "vscode-notebook-cell:/home/me/a.ipynb#W0sZmlsZQ%3D%3D",
+        "W3sdnNjb2RlLXJlbW90ZQ==",
+        "Zx9_kQ",
+    ]
+    seen = [run("%%task\nv = 7\nv", **metadata)[1] for metadata in ({}, *({"cellId": each} for each in ids))]
+    assert [told(out)[0] for out in seen] == ["▸", *"⚡" * len(ids)]
+    assert {result(out) for out in seen} == {"7"}
+    traces = [run("%%task\nw = 1\n1/0", **metadata)[1] for metadata in ({}, *({"cellId": each} for each in ids))]
+    assert all("----> 3 1/0" in error(out) and "nbflow/" not in error(out) for out in traces)

@@ -61,6 +61,68 @@ CHANGES = {
     ),
     "swap of two members": ("m, n = [1], [2]; a = [m, n]", "a.reverse()", "a[0] is n and a[1] is m"),
     "cycle": ("a = []; a.append(a)", "a.append(1)", "a[0] is a and a[1] == 1"),
+    "array.array": ("import array; a = array.array('i', [1, 2])", "a.append(3)", "a.tolist() == [1, 2, 3]"),
+    "OrderedDict": (
+        "import collections; a = collections.OrderedDict(x=1, y=2)",
+        "a.move_to_end('x')",
+        "list(a) == ['y', 'x']",
+    ),
+    "slots": (
+        "class S:\n    __slots__ = 'v', 'w'\na = S(); a.v = 1",
+        "a.w = a.v + 1; del a.v",
+        "a.w == 2 and not hasattr(a, 'v')",
+    ),
+    "namespace": (
+        "import types; a = types.SimpleNamespace(v=[1])",
+        "a.v.append(2); a.w = 1",
+        "(a.v, a.w) == ([1, 2], 1)",
+    ),
+    "masked array": (
+        "import numpy as np; a = np.ma.array([1, 2], mask=[0, 0])",
+        "a[0] = np.ma.masked",
+        "a.tolist() == [None, 2]",
+    ),
+    "structured array": (
+        "import numpy as np; a = np.zeros(2, [('x', int), ('y', float)])",
+        "a['x'][1] = 5",
+        "a.tolist() == [(0, 0.0), (5, 0.0)]",
+    ),
+    "array of objects": ("import numpy as np; a = np.array([[1], None], object)", "a[0].append(2)", "a[0] == [1, 2]"),
+    "object in an object": (
+        "class P: pass\na = P(); a.below = P(); a.below.v = {'k': [1]}; deep = a.below.v['k']",
+        "a.below.v['k'].append(2)",
+        "deep == [1, 2] and a.below.v['k'] is deep",
+    ),
+    "frame, index and attrs": (
+        "import pandas as pd; a = pd.DataFrame({'x': [1, 2]})",
+        "a.index = ['p', 'q']; a.attrs['unit'] = 'm'; a.columns = ['z']",
+        "a.z.to_dict() == {'p': 1, 'q': 2} and a.attrs == {'unit': 'm'}",
+    ),
+    "polars frame": (
+        "import polars as pl; a = pl.DataFrame({'x': [1, 2]})",
+        "a.insert_column(1, pl.Series('y', [3, 4]))",
+        "a.columns == ['x', 'y'] and a['y'].to_list() == [3, 4]",
+    ),
+    "sparse": (
+        "import scipy.sparse as sp; a = sp.csr_matrix([[1.0, 0], [0, 2]])",
+        "a.data[0] = 9",
+        "a.toarray().tolist() == [[9, 0], [0, 2]]",
+    ),
+    "function attribute": (
+        "def a(): return 1\na.calls = [1]",
+        "a.calls.append(2); a.note = 'x'",
+        "(a.calls, a.note) == ([1, 2], 'x')",
+    ),
+    "closure": (
+        "def counter():\n    n = [0]\n    def inc(): n[0] += 1; return n[0]\n    return inc\na = counter()",
+        "_ = a()",
+        "a.__closure__[0].cell_contents == [1]",
+    ),
+    "random.Random": (
+        "import random; a = random.Random(1)",
+        "drawn = a.random()",
+        "a.random() == [(r := random.Random(1)).random(), r.random()][1]",
+    ),
     "tuple holding a list": ("t = [1]; a = (t, 2)", "a[0].append(3)", "t == [1, 3]"),
     "fitted model": (
         "import numpy as np\nfrom sklearn.linear_model import LinearRegression\na = LinearRegression()\nX = np.arange(4.)[:, None]",
@@ -88,6 +150,13 @@ REFUSED = {
     "iterator": ("a = iter([1, 2, 3])", "v = next(a)", "iterator"),
     "generator as an output": ("a = 1", "g = (i for i in range(a))", "g: a generator has no content to store"),
     "open file": ("import os; a = os.devnull", "fh = open(a)", "fh: a TextIOWrapper has no content to store"),
+    "coroutine": ("a = 0", "import asyncio; co = asyncio.sleep(a)", "co: a coroutine has no content to store"),
+    "future": ("a = 0", "import asyncio; fut = asyncio.get_event_loop().create_future()", "fut: "),
+    "future of a pool": (
+        "a = 1",
+        "import concurrent.futures as cf\nwith cf.ThreadPoolExecutor(1) as pool: done = pool.submit(int, a)",
+        "done: ",
+    ),
     "lock": ("import threading; a = threading.Lock()", "a.acquire(timeout=1); a.release()", "lock"),
     "task": ("import asyncio; a = 0", "tk = asyncio.ensure_future(asyncio.sleep(a))", "tk: "),
     "class not at the top": ("a = 1", "if a:\n    class Hidden: pass\nh = Hidden()", "not defined at the top"),
@@ -107,6 +176,18 @@ def test_what_cannot_be_kept_says_why_and_runs_every_time(k, name):
     assert why in told(out)
     k.out(make)
     assert not k.hits("%%task\n" + change)
+
+
+def test_one_value_that_cannot_be_stored(k):
+    """An hour of good results beside one lock would be lost without a word on what to do."""
+    cell = "%%task{}\nimport threading\ngood = [1]\nlock = threading.Lock()"
+    said = told(k.out(cell.format("")))
+    assert "not cached: lock: " in said
+    assert "give it a cell of its own, or name only the others in --out" in said
+    assert "stored" in told(k.out(cell.format(" --out good")))
+    k.out("del good, lock")
+    assert k.hits(cell.format(" --out good"))
+    assert k.value("good, 'lock' in globals()") == "([1], False)"
 
 
 def test_left_overs_of_loops_and_with_blocks_do_not_cost_the_cell(k):
@@ -249,6 +330,88 @@ def test_ordinary_values_survive_a_restart(k, restart):
     assert k.value("int(big[0, 0])") == "0"
 
 
+ODD = """%%task
+import collections, copy, enum, functools, io, math, numpy as np, pandas as pd, scipy.sparse as sp
+class Colour(enum.Enum):
+    RED = 1
+class Bits(enum.Flag):
+    A = 1
+    B = 2
+class Owner:
+    def __init__(self): self.n = 2
+    def times(self, x): return self.n * x
+    @property
+    def twice(self): return 2 * self.n
+missing = object()
+default = {'x': missing}
+owner = Owner()
+method, bits = owner.times, Bits.A | Bits.B
+by_name, power = math.sqrt, functools.partial(pow, exp=2)
+adders = [lambda x, n=n: x + n for n in range(3)]
+numbers = [float('nan'), float('-inf'), -0.0, 10**50, 1 + 2j, True, np.float32(0.1), np.int8(-3), b'\\0', '\\udc80']
+structured = np.array([(1, 'a'), (2, 'b')], dtype=[('n', 'i2'), ('s', 'U3')])
+masked = np.ma.array([1, 2, 3], mask=[0, 1, 0], fill_value=-9)
+objects = np.array([[1], None, 'x'], object)
+shapes = np.array(5), np.zeros((0, 3)), np.asfortranarray(np.arange(6).reshape(2, 3)), np.arange(10)[::-2], np.array('2026', 'M8[D]')
+frozen = np.arange(3); frozen.flags.writeable = False
+np.save('mapped.npy', np.arange(4)); mapped = np.load('mapped.npy', mmap_mode='r')
+grid = sp.csc_matrix([[0, 1], [2, 0]])
+wide = pd.DataFrame({'n': pd.array([1, None], 'Int64'), 'c': pd.Categorical(['a', 'b'], ['b', 'a'], ordered=True),
+    't': pd.to_datetime(['2026-01-01', '2026-01-02']).tz_localize('Europe/Oslo'), 'l': [[1], {'k': 2}], 's': ['x', None]},
+    index=pd.MultiIndex.from_tuples([('a', 1), ('b', 2)], names=['p', None]))
+wide.attrs['unit'] = 'm'
+double = pd.DataFrame([[1, 2]], columns=['x', 'x'])
+period = pd.Series(pd.period_range('2026-01', periods=2, freq='M'), name=('a', 1))
+chained = collections.ChainMap({'a': 1}, {'b': 2})
+stream = io.StringIO('ab\\ncd'); _ = stream.readline()
+every = [iter([1, 2, 3]), Ellipsis, NotImplemented, None, type(None), range(3), slice(1, None), memoryview, int]
+next(every[0])
+it = 1
+"""
+ODDLY = (
+    "default['x'] is missing, method(3), method.__self__ is owner, owner.twice, bits is Bits.A | Bits.B, Colour(1) is Colour.RED, "
+    "by_name is math.sqrt, power(3), [f(1) for f in adders], numbers, [type(x).__name__ for x in numbers], structured.dtype, "
+    "structured.tolist(), masked.tolist(), masked.fill_value, objects.tolist(), "
+    "[(a.shape, a.dtype, a.tolist()) for a in shapes], shapes[2].flags.f_contiguous, frozen.flags.writeable, "
+    "mapped.tolist(), grid.format, grid.toarray().tolist(), wide.to_dict('list'), wide.dtypes.astype(str).tolist(), "
+    "wide.index.names, wide.index.tolist(), wide.attrs, wide.c.cat.categories.tolist(), double.columns.tolist(), period.dtype, "
+    "period.name, period.astype(str).tolist(), dict(chained), stream.read(), list(copy.copy(every[0])), every[1:]"
+)
+
+
+def test_odd_values_come_back_as_they_were(k, restart):
+    """A `nan`, a mask, a time zone, a flag or the order of an array that is lost is a wrong result, and nobody sees it."""
+    cell = ODD.replace("mapped.npy", f"{k.folder}/mapped.npy")
+    assert "stored" in (said := told(k.out(cell))), said
+    want = k.value(ODDLY)
+    for each in (k, restart):
+        each.out("for name in ('missing', 'numbers', 'wide', 'mapped', 'stream', 'every'): globals().pop(name, None)")
+        assert each.hits(cell)
+        assert each.value(ODDLY) == want
+    assert "missing has no content" in told(k.out("%%task\nkept = missing")), (
+        "a bare object() is itself and nothing else"
+    )
+    same = "%%task\nkept = Colour.RED, owner"
+    assert "stored" in (said := told(k.out(same))), said
+    for each in (k, restart):
+        assert each.hits(same)
+        assert each.value("kept[0] is Colour.RED, kept[1] is owner") == "(True, True)"
+
+
+def test_large_values_are_read_when_they_are_used(k):
+    """A hit that reads gigabytes nobody looks at is no hit; nor does looking at the list of variables read them."""
+    cell = "%%task\nimport numpy as np\nbig = np.ones(25_000_000)"
+    resident = "int(open('/proc/self/statm').read().split()[1]) * 4096 / 1e6"
+    k.out(cell)
+    with Kernel(store=k.store, setup="import numpy as np", NBFLOW_VERIFY="sealed") as other:
+        other.out(f"before = {resident}")
+        assert other.hits(cell)
+        other.out("%whos")
+        assert float(other.value(f"{resident} - before")) < 60
+        assert other.value("float(big[-1])") == "1.0"
+        assert float(other.value(f"(big.sum(), {resident} - before)[1]")) > 150
+
+
 def test_seeded_generators_go_on_where_a_run_would_have_left_them(k):
     """A reproducible notebook must draw the same numbers behind a cached cell."""
     k.out("import random\nimport numpy as np\nrandom.seed(1); np.random.seed(1)")
@@ -260,6 +423,46 @@ def test_seeded_generators_go_on_where_a_run_would_have_left_them(k):
     assert k.value("random.random(), float(np.random.rand())") == after
     k.out("random.seed(2)")
     assert not k.hits(cell)
+
+
+STYLED = """%%task style {}
+import builtins, logging, warnings
+import matplotlib.pyplot as plt, numpy as np, pandas as pd
+plt.style.use('ggplot')
+pd.options.display.max_rows = 6
+np.set_printoptions(precision=2, formatter={{'bool': lambda flag: 'yes' if flag else 'no'}})
+warnings.filterwarnings('ignore', 'noisy')
+logging.getLogger('shop').setLevel('ERROR')
+%config InlineBackend.figure_format = 'svg'
+%config InteractiveShell.ast_node_interactivity = 'last_expr_or_assign'
+{}"""
+LOOKS = (
+    "plt.rcParams['axes.facecolor'], pd.get_option('display.max_rows'), str(np.array([1.234])), str(np.array([True])), "
+    "sum(f[0] == 'ignore' and getattr(f[1], 'pattern', '') == 'noisy' for f in warnings.filters), "
+    "logging.getLogger('shop').level, get_ipython().ast_node_interactivity"
+)
+
+
+def test_settings_of_libraries_are_made_again(k):
+    """The cell that sets up the notebook is cached like any other: plots behind it would look as if it had not run."""
+    cell = STYLED.format("", "")
+    want = "('#E5E5E5', 6, '[1.23]', '[yes]', 1, 40, 'last_expr_or_assign')"
+    plot = "plt.plot([1, 2]); plt.show()"
+    with Kernel(store=k.store) as one:
+        assert "stored" in told(one.out(cell))
+        assert one.value(LOOKS) == want
+        assert [each[2] for each in one.out(plot) if each[0] == "display_data"] == [["image/svg+xml", "text/plain"]]
+    with Kernel(store=k.store) as other:
+        assert other.hits(cell)
+        assert other.value(LOOKS) == want
+        assert [each[2] for each in other.out(plot) if each[0] == "display_data"] == [["image/svg+xml", "text/plain"]]
+        other.out("plt.rcdefaults()")
+        assert other.hits(cell)
+        assert other.value("plt.rcParams['axes.facecolor']") == "'#E5E5E5'"
+        other.out("plt.rcdefaults(); builtins.tries = 0")
+        seen = "builtins.tries += 1\nlooks = {}\nif builtins.tries < 2: raise OSError"
+        other.out("%%task --retries 1\n" + seen.format("plt.rcParams['font.size']; plt.rcParams['font.size'] = 3"))
+        assert other.value("looks") == "10.0", "a second attempt starts from the settings before the first"
 
 
 def test_only_the_outputs_asked_for(k):

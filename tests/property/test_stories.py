@@ -52,6 +52,7 @@ policies = st.fixed_dictionaries(
         "persist_result": st.sampled_from([None, True]),
         "cache_expiration": st.one_of(st.none(), st.just(3600)),
         "refresh_cache": st.sampled_from([None, True]),
+        "stale_on_error": st.booleans(),
     }
 )
 worlds = st.fixed_dictionaries(
@@ -163,6 +164,10 @@ def test_every_story_has_one_end(options, drawn):
     assert len(world.clock.slept) == max(0, len(starts) - 1)
     if not isinstance(outcome, c.Ok):
         assert world.saved == []
+    old = [event for event in world.events if type(event) is e.Hit and event.stale]
+    if old:
+        assert isinstance(outcome, c.Ok) and outcome.value == "kept" and world.saved == []
+        assert options["stale_on_error"] and drawn["keyed"] and not drawn["seen"].lack
     times = [event.at for event in world.events]
     assert times == sorted(times)
 

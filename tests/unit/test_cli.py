@@ -27,6 +27,7 @@ from nbflow.trace import Trait
         (["run"], "NOTEBOOK"),
         (["run", "a.ipynb", "--nope"], "--nope"),
         (["ls", "--jso"], "--jso"),
+        (["export"], "required: FILE;"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(words, says, capsys):
@@ -63,6 +64,7 @@ def test_a_wrong_command_line_is_told_in_one_line(words, says, capsys):
         (["import", "."], "that is a folder"),
         (["trust", "none.key"], "none.key cannot be read: No such file"),
         (["trust", "--remove", "abcd"], "there is no such key"),
+        (["trust", "--remove", ""], "there is no such key"),
         (["trust", "text.ipynb", "--list"], "give a key file, --list or --remove"),
         (["clear"], "name a task, or give --all"),
         (["clear", "fetch", "--all"], "name a task, or give --all"),
@@ -359,8 +361,9 @@ def test_clear_all_asks_first(store, capsys, monkeypatch):
         def isatty(self):
             return True
 
-    monkeypatch.setattr("sys.stdin", Terminal("no\n"))
-    assert main(["clear", "--all"]) == 1
+    for answer in ("no\n", ""):  # the end of input is no consent
+        monkeypatch.setattr("sys.stdin", Terminal(answer))
+        assert main(["clear", "--all"]) == 1
     assert len(list(store.entries())) == 3
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
     assert main(["clear", "--all"]) == 0
@@ -410,6 +413,7 @@ def test_show_tells_what_a_result_is(store, capsys):
     assert main(["show", "clean"]) == 0
     out = capsys.readouterr().out
     assert row in out and "the code" in out and "1.5 s" in out
+    assert main(["show", ""]) == 1
 
 
 def test_prune_drops_what_is_old(store, capsys):
@@ -489,11 +493,11 @@ def test_tables_fit_the_terminal(monkeypatch, capsys):
             return True
 
     monkeypatch.setenv("COLUMNS", "30")
-    for out, longest in ((Terminal(), 30), (io.StringIO(), 53)):
+    for out, longest in ((Terminal(), 30), (io.StringIO(), 93)):
         monkeypatch.setattr("sys.stdout", out)
-        tables.table(("task", "took"), [("x" * 40, "2.5 s"), ("short", "1 ms")])
+        tables.table(("task", "took"), [("x" * 80, "2.5 s"), ("short", "1 ms")])
         assert max(map(len, out.getvalue().splitlines())) <= longest
-        assert ("x" * 40 in out.getvalue()) == (longest > 30)
+        assert ("x" * 80 in out.getvalue()) == (longest > 30)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_line_that_is_still_written_waits(tmp_path, log):
     path.write_bytes(whole[:9])
     assert list(tail.read()) == []
     path.write_bytes(whole)
-    assert [tuple(each) for each in tail.read()] == [(1, 2.0, 3.0, 4.0, 5)]
+    assert list(tail.read()) == [Hit(1, 2.0, 3.0, 4.0, 5)]
     assert list(tail.read()) == []
 
 

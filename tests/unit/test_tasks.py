@@ -35,6 +35,8 @@ from nbflow import (
 )
 from nbflow import events as e
 from nbflow.tasks import Task
+from nbflow.widget.lines import line_of
+from nbflow.widget.rows import Row
 from tests.fakes import kinds
 
 PATIENCE = 30
@@ -1472,6 +1474,19 @@ class TestSubmit:
         assert future.result(PATIENCE) == 8
         assert kinds(fresh.events) == ["Queued", "Began", "Missed", "Started", "Completed"]
         assert len({event.step for event in fresh.events}) == 1
+
+    def test_no_password_is_shown(self, fresh):
+        """It would stand in a panel, and so in a notebook that is committed."""
+
+        @task
+        def connect(url, password):
+            return 1
+
+        future = connect.submit("postgres://me:hunter2@host", "correct")
+        assert future.result(PATIENCE) == 1
+        queued = next(event for event in fresh.events if type(event).__name__ == "Queued")
+        name = line_of(Row(queued), queued.at).name
+        assert (name, repr(future)) == ("connect(str, str[7])", "<Future connect(str, str[7]) finished>")
 
     def test_wrong_arguments_reach_the_future(self, fresh):
         """A typo in one item would hang the map."""

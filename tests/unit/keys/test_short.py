@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nbflow.keys.short import short
+from nbflow.keys.short import redacted, short
 
 
 class Colour(enum.Enum):
@@ -69,6 +69,35 @@ def test_keeps_secrets(secret: str) -> None:
     assert short(secret) == f"str of {len(secret)}"
     assert secret not in short([secret])
     assert secret not in short({secret: secret})
+    assert redacted(repr(secret)) == "str"
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "db_passwd", "API_KEY", "apikey", "token", "auth", "client_secret", "keys"]
+)
+def test_text_that_is_called_a_secret_is_none_to_show(name: str) -> None:
+    """A password looks like any other word: only its name tells."""
+    assert short("correct", name) == "str of 7"
+    assert short(3, name) == "3"
+
+
+@pytest.mark.parametrize("name", ["author", "keyboard", "city", "", "the key", "--key"])
+def test_other_names_hide_nothing(name: str) -> None:
+    """`explain` would not tell from what to what an input changed."""
+    assert short("Paris", name) == "'Paris'"
+
+
+@pytest.mark.parametrize(
+    "part", ["'Paris'", '"it\'s"', 3, None, "list[3]", "'" + "x y " * 14 + "xxx", "'http://h:80/a"]
+)
+def test_arguments_are_shown_as_they_are(part: object) -> None:
+    """A panel would tell all steps of a task by the same name."""
+    assert redacted(part) == part
+
+
+def test_a_password_may_be_cut() -> None:
+    """What is behind the cut tells that an address has a password in it."""
+    assert redacted(repr("postgres://me:" + "x" * 99 + "@host")[:60]) == "str"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Mutable objects below a cell's inputs: seen to change, put back."""
 
 import collections
+import types
 
 import pytest
 
@@ -15,6 +16,10 @@ NAMES = frozenset({"a", "b"})
 class Plain:
     def __init__(self, **values):
         vars(self).update(values)
+
+
+class Settings(types.SimpleNamespace):
+    pass
 
 
 def heap(keep=True, **roots):
@@ -34,6 +39,8 @@ CASES = {
     "deque": (lambda: collections.deque([1], 2), lambda a: a.append(3)),
     "bytearray": (lambda: bytearray(b"x"), lambda a: a.extend(b"y")),
     "object": (lambda: Plain(v=1), lambda a: setattr(a, "w", 2)),
+    "a subclass with attributes": (lambda: Settings(v=[1]), lambda a: a.v.append(2)),
+    "ordered": (lambda: collections.OrderedDict(x=[1]), lambda a: a["x"].append(2)),
     "nested": (lambda: {"k": [Plain(v=[1])]}, lambda a: a["k"][0].v.append(2)),
     "array": (arrays, lambda a: a.__setitem__(0, 9)),
     "tuple holding a list": (lambda: ([1], 2), lambda a: a[0].append(2)),

@@ -2,12 +2,14 @@
 
 import ast
 import gc
+import re
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from nbflow.notebook.transform import Wrap, cell_of, label_of, mark
+from nbflow.notebook.analysis import label_of
+from nbflow.notebook.transform import Wrap, cell_of, mark
 
 
 def shell(style="last_expr"):
@@ -92,6 +94,30 @@ def test_the_body_stays_where_it_is():
 def test_only_a_body_that_awaits_gets_a_loop_that_awaits(body, kind):
     """A sync body must stay sync, or `asyncio.run` fails in it."""
     assert type(wrapped("%%task\n" + body).body[-1]) is kind
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "if a:\n    b = 1\nprint(b)",
+        "for i in x:\n    while i:\n        i, c = c, i\n    print(c)\nc",
+        "await f()",
+        "class K: pass\nK.n = 1",
+    ],
+)
+def test_a_cell_that_is_run_again_is_wrapped_as_before(body):
+    """What is noticed while a cell runs must be noticed by later runs too, and not be what other transformers made."""
+
+    def said(tree):
+        return re.sub("__task_[0-9]+__|Constant\\(value=[0-9]+", "", ast.dump(tree, include_attributes=True))
+
+    first = wrapped("%%task\n" + body)
+    before = said(first)
+    for node in ast.walk(first):
+        if isinstance(node, ast.Name):
+            node.id = "another"
+    assert said(wrapped("%%task\n" + body)) == before
+    assert said(wrapped("%%task\n\n" + body)) != before
 
 
 @pytest.mark.parametrize("body", ["break", "for x in y: pass\nelse: continue", "if x:\n    break"])

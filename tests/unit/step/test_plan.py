@@ -1,5 +1,7 @@
 """The plan of a step: which commands it gives, which events it tells, what it returns."""
 
+from concurrent.futures import CancelledError
+
 import pytest
 
 from nbflow import events as e
@@ -7,7 +9,7 @@ from nbflow.engine import run
 from nbflow.errors import DamagedError, StepTimeout, StoreError, UnkeyableError, UnstorableError
 from nbflow.options import TaskOptions
 from nbflow.step import commands as c
-from nbflow.step.plan import judge, plan, reason
+from nbflow.step.plan import STALE, judge, plan, reason
 from nbflow.step.policy import Policy, policy_of
 from tests.fakes import FakeClock, FakeWorld, kinds
 
@@ -150,6 +152,67 @@ def test_damaged_behind_the_lock_is_run():
     world = FakeWorld(5, seen=c.Seen("", "entry", 0.0, 1.0, 1), load=DamagedError("torn"))
     assert go(world).value == 5
     assert kinds(world.events) == ["Started", "Completed"]
+
+
+OLD = c.Seen("", "entry", FakeClock().time() - 2 * 86400, 12.0, 345)
+DAILY = {"cache_expiration": "1d", "stale_on_error": True}
+
+
+@pytest.mark.parametrize(
+    ("options", "seen", "told"),
+    [
+        (DAILY, OLD, "2 d old, expired 1 d ago · OSError: 503"),
+        ({**DAILY, "retries": 2, "retry_delay_seconds": 1800}, OLD, "2 d 1 h old, expired 1 d ago · OSError: 503"),
+        ({"refresh_cache": True, "stale_on_error": True}, OLD, "2 d old, refresh failed · OSError: 503"),
+        ({**DAILY, "refresh_cache": True}, OLD._replace(created=0.0), None),
+        (DAILY, c.Seen("data.csv changed"), ""),
+        ({"cache_expiration": "1d"}, OLD, ""),
+    ],
+)
+def test_an_old_result_instead_of_an_error(options, seen, told):
+    """An outage of an hour would stop a notebook that could go on with yesterday's prices; or stop nobody, unseen."""
+    world = FakeWorld(OSError("503"), seen=seen, load="kept")
+    outcome = go(world, **options)
+    last = world.events[-1]
+    if told == "":
+        assert isinstance(outcome.error, OSError) and type(last) is e.Failed
+        return
+    assert outcome.value == "kept" and world.saved == []
+    assert type(last) is e.Hit and last.saved == 0.0 and last.stale
+    assert last.stale == told or told is None
+    assert world.calls == options.get("retries", 0) + 1
+
+
+@pytest.mark.parametrize(
+    ("error", "load", "keyed"),
+    [(OSError(), DamagedError("torn"), True), (CancelledError(), "kept", True), (OSError(), "kept", False)],
+)
+def test_no_old_result_where_there_is_none_to_use(error, load, keyed):
+    """A torn entry would hide the error itself, a cancelled step would go on."""
+    world = FakeWorld(error, seen=OLD, load=load)
+    assert go(world, keyed=keyed, **DAILY).error is error
+    assert not [event for event in world.events if type(event) is e.Hit]
+
+
+def test_interrupts_are_never_answered_by_an_old_result():
+    """Ctrl-C would end one cell, and Run All would go on."""
+    world = FakeWorld(1, seen=OLD, load="kept")
+    hands = world.hands()
+
+    def call(_):
+        raise KeyboardInterrupt
+
+    hands[c.Call] = call
+    with pytest.raises(KeyboardInterrupt):
+        run(plan(1, policy_of(TaskOptions(**DAILY)), keyed=True), hands)
+    assert kinds(world.events) == ["Started", "Cancelled"]
+
+
+def test_what_is_made_from_a_stale_result_is_not_kept():
+    """A report made from last week's rows would pass for a fresh one, for ever."""
+    world = FakeWorld(5, touched=frozenset({STALE}))
+    assert go(world, persist_result=True).value == 5
+    assert world.saved == [] and "stale" in world.events[1].why
 
 
 def test_unkeyed_asks_the_store_for_nothing():

@@ -47,6 +47,10 @@ def test_never_the_home_directory_itself(home):
         (home / name).mkdir()
     (home / "pyproject.toml").write_text("[tool.nbflow]\nstore = 'x'")
     assert where(home, "work/notebooks") == "home/work/notebooks/.nbflow"
+    link = home.parent / "link"
+    link.symlink_to(home)
+    folder = home.resolve() / "work"  # as the kernel of a mounted home has it
+    assert locate(folder, {"HOME": str(link)}) == folder / ".nbflow"
 
 
 def test_settings_come_before_the_place_and_the_environment_before_both(home):

@@ -12,11 +12,12 @@ from xxhash import xxh3_128_digest
 
 from nbflow.store import Draft, Store
 from nbflow.store.digests import CHUNK, digest, digesting
-from nbflow.store.disk import SealedDisk, make
+from nbflow.store.disk import SealedDisk
 from nbflow.store.locks import Flights
 from nbflow.store.row import row_key
+from nbflow.store.schema import make
 from nbflow.store.serializers import PICKLE
-from nbflow.store.table import victims
+from nbflow.store.table import SIZE, victims
 from nbflow.store.unstorable import explain
 from nbflow.trace import Fact
 
@@ -77,10 +78,36 @@ def test_diskcache_agrees_with_the_table(tmp_path):
     store.forget(f"{1:032}")
     from diskcache import Cache
 
+    layout = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+    run = store._index.run
+    before = run(lambda execute: execute(layout).fetchall())
     with Cache(str(tmp_path / "store" / "index"), disk=SealedDisk) as cache:
         assert cache.check() == []
         assert len(cache) == store.stats().entries == 4
         assert all(type(cache[key]) is bytes for key in cache)
+        assert run(lambda execute: execute(layout).fetchall()) == before, "each save would cost more from now on"
+        store.save(Draft(f"{7:032}", "f", "later", 1.0, (), {}, 1.0))
+        cache["mine"] = b"bytes"
+        assert (cache.eviction_policy, cache.cull_limit, cache.cull(), cache.expire(), len(cache)) == (
+            "none",
+            0,
+            0,
+            0,
+            6,
+        )
+        assert cache.volume() >= cache.reset("size") == store.stats().size > 0
+        assert cache.delete("mine")
+        assert cache.check() == []
+        cache.reset("statistics", 1)
+        assert [key in cache for key in ("mine", f"{7:032}")] == [False, False]
+        assert cache.get("none") is None
+        assert cache.stats() == (0, 1)
+    with Cache(str(tmp_path / "plain"), tag_index=1) as plain:
+        described = [table.execute("PRAGMA table_info(Cache)").fetchall() for table in (plain._con, cache._con)]
+        assert described[0] == described[1], "the table of another version of diskcache"
+    assert {info.tag for info in store.entries()} == {"f"}
+    ((*_, way),) = run(lambda execute: execute(f"EXPLAIN QUERY PLAN {SIZE}").fetchall())
+    assert "COVERING" in way, "to see how full it is, a store would be read whole"
     store.close()
 
 

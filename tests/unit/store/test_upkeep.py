@@ -1,6 +1,7 @@
 """Keeping house: what was used and what it saved, what is left over, what goes."""
 
 import os
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -139,3 +140,19 @@ def test_a_check_changes_nothing(store):
     before = sorted(store.folder.rglob("*"))
     assert store.verify() == store.verify() == (5, 1, 0)
     assert sorted(store.folder.rglob("*")) == before
+
+
+def test_the_index_is_checked_as_diskcache_does_it(store, tmp_path):
+    """A page that no entry needs now may be the next entry's."""
+    import sqlite3
+
+    assert store.faults() == ()
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "store" / "index" / "cache.db", isolation_level=None)) as table:
+        table.execute("PRAGMA writable_schema=ON")
+        table.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'tag, rowid', 'rowid, tag') WHERE name LIKE '%tag_rowid'"
+        )
+    again = Store(tmp_path / "store", b"s" * 32, warn=lambda text: None)
+    assert any("Cache_tag_rowid" in line for line in again.faults()), again.faults()
+    again.close()

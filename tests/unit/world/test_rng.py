@@ -181,3 +181,23 @@ def test_numpy():
             pass
         assert sight.facts() == ()
     """)
+
+
+def test_a_generator_that_is_set_to_where_it_stands_is_set():
+    """A cell that seeds, run again right behind itself, would be kept as one that does not."""
+    run("""
+        import numpy as np
+        random.seed(7)
+        with watch() as sight:
+            random.seed(7)
+        assert [*sight.state] == ["random"]
+        np.random.seed(7)
+        with watch() as sight:
+            sight.may_seed()
+            np.random.seed(7)
+        assert [*sight.state] == ["numpy.random"]
+        assert [fact.subject for fact in sight.facts()] == ["numpy.random"]
+        with watch() as sight:
+            pass
+        assert not sight.state and not sight.facts()
+    """)

@@ -330,6 +330,7 @@ def test_database():
     [
         lambda: subprocess.run([sys.executable, "-c", ""], check=True),
         lambda: os.system("true"),
+        lambda: os.system("true # it's"),
         lambda: os.waitpid(os.posix_spawn(sys.executable, [sys.executable, "-c", ""], os.environ), 0),
     ],
 )

@@ -1,0 +1,56 @@
+"""Which setting holds, and where it was made: in code, in the environment, in pyproject.toml, or nowhere."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from nbflow.session import Settings, session
+from nbflow.store import project_settings
+
+__all__ = ["Setting", "effective"]
+
+
+class Setting(NamedTuple):
+    """A setting, what it is, and where that was said."""
+
+    name: str
+    value: str
+    source: str
+
+
+def effective(environ: Mapping[str, str] = os.environ) -> list[Setting]:
+    """What holds in this process.
+
+    Raises:
+        StoreError: There is no folder that could be a store.
+    """
+    file, table = project_settings(environ)
+    found = []
+    for name, value in _values(environ, table).items():
+        variable, key = f"NBFLOW_{name.upper()}", name.replace("_", "-")
+        if getattr(session.settings, name) is not None:
+            source = "configure()"
+        elif environ.get(variable):
+            source = variable
+        elif name in _IN_PROJECT and table.get(key):
+            source = str(file)
+        else:
+            source = "default"
+        found.append(Setting(name, value, source))
+    return found
+
+
+_IN_PROJECT = frozenset({"store", "verify", "max_size"})
+
+
+def _values(environ: Mapping[str, str], table: Mapping[str, Any]) -> dict[str, str]:
+    store = session.store
+    values = {
+        "store": str(store.folder),
+        "cache": "on" if session.caching else "off",
+        "strict": "on" if session.strict else "off",
+        "panel": session.panel,
+        "verify": session.settings.verify or environ.get("NBFLOW_VERIFY") or str(table.get("verify", "full")),
+        "max_size": f"{store.stats().max_size:,} bytes",
+    }
+    return {name: values[name] for name in Settings.__dataclass_fields__ if name in values}
