@@ -47,7 +47,7 @@ def verify(args: Namespace) -> int:
                 "quarantine": dict(left.quarantine),
             }
         )
-        return int(bool(found.damaged and not args.repair))
+        return int(bool(faults or (found.damaged and not args.repair)))
     what = [f"{plain.spell_count(found.sound, 'result')} sound", f"{found.damaged:,} damaged"]
     if found.foreign:
         what.append(f"{found.foreign:,} sealed with a key that is not trusted (see nbflow trust)")
@@ -61,4 +61,4 @@ def verify(args: Namespace) -> int:
     if found.damaged and not args.repair:
         tell("`nbflow verify --repair` puts what is damaged aside; it is then computed again when it is needed")
         return 1
-    return 0
+    return int(bool(faults))

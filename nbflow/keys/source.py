@@ -34,6 +34,7 @@ seen: dict[str, list[str]] = {}  # texts by file name: a file edited after its i
 KEPT = 4
 WIDER = (0, 1, 3, 8, 20)  # how many statements more on both sides are tried, before all of the text
 NAME = "<nbflow>"
+TRIES = 20  # to make a tree while other threads make some
 looks_like_import = re.compile(r"^[ \t]*(?:import|from)\b[^\n(]*(?:\([^)]*\))?", re.MULTILINE).findall
 HUSH = ("ignore", None, Warning, re.compile(re.escape(NAME)), 0)  # of warnings.filters
 
@@ -123,8 +124,11 @@ def compiled(source: Any, flags: int, mode: str = "exec") -> Any:
     filters: Any = warnings.filters
     filters.insert(0, HUSH)
     try:
-        return compile(source, NAME, mode, flags, dont_inherit=True)
-    except SystemError:  # garbage that runs code while a tree is made: https://github.com/python/cpython/issues/106905
+        for _ in range(TRIES):
+            # Another thread that makes a tree too, or garbage that runs code meanwhile:
+            # https://github.com/python/cpython/issues/106905
+            with suppress(SystemError):
+                return compile(source, NAME, mode, flags, dont_inherit=True)
         return compile(source, NAME, mode, flags, dont_inherit=True)
     finally:
         with suppress(ValueError):

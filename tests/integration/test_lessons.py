@@ -12,6 +12,7 @@ from tests.integration.commands import ROOT, nbflow
 pytestmark = pytest.mark.kernel
 
 CELLS = ROOT / "notebooks" / "02-cells.ipynb"
+ADVICE = "give it a cell of its own, or name only the others in --out"
 STORY = [
     "✓ weather · ran in T · stored S · miss: first run",
     "⚡ weather · cached T · saved T · S",
@@ -28,8 +29,7 @@ STORY = [
     "✗ total · ValueError · names and inputs put back",
     "✓ sample · ran in T · stored S · miss: first run",
     "✓ answer · ran in T · not cached: it uses eval(), globals(); say what it reads by --in",
-    "✓ lines · ran in T · not cached: lines: a TextIOWrapper has no content to store; "
-    "give it a cell of its own, or name only the others in --out",
+    "✓ lines · ran in T · not cached: lines: a TextIOWrapper has no content to store; " + ADVICE,
 ]
 """What the lines under the cells of the second notebook say, without times and sizes."""
 
@@ -40,7 +40,10 @@ def lines(path):
     for cell in nbformat.read(path, as_version=4).cells:
         said = [each.data.get("text/plain", "") for each in cell.get("outputs", ()) if "data" in each]
         found += [each for each in said if re.match(r"[✓⚡✗?] ", each)][-1:]
-    return [re.sub(r"\d[\d.,]* (?:[KM]?B)\b", "S", re.sub(r"\d[\d.]* (?:ms|s)( ago)?\b|just now", "T", each)) for each in found]
+    return [
+        re.sub(r"\d[\d.,]* (?:[KM]?B)\b", "S", re.sub(r"\d[\d.]* (?:ms|s)( ago)?\b|just now", "T", each))
+        for each in found
+    ]
 
 
 def test_cells_tells_its_story(tmp_path):

@@ -434,7 +434,7 @@ def test_verify_fails_until_it_repaired(store, capsys):
     store._index.run(lambda execute: execute("UPDATE Cache SET value = x'00' WHERE tag = 'clean'"))
     assert main(["verify", "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == {
-        "sound": 2, "damaged": 1, "foreign": 0, "repaired": False, "orphans": {}, "quarantine": {},
+        "sound": 2, "damaged": 1, "foreign": 0, "repaired": False, "index": [], "orphans": {}, "quarantine": {},
     }  # fmt: skip
     assert main(["verify"]) == 1
     assert "--repair" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The identity of code: which edits change it and which do not, row by row."""
 
 import ast
+import gc
 import importlib
 import json
 import linecache
@@ -409,3 +410,37 @@ def test_cell():
     assert one == code.cell(ast.parse('\nx = f(1)\ny = "a"').body)
     assert one != code.cell(ast.parse("z = f(1)\ny = 'a'").body)
     assert len(one) == 16
+
+
+class Circular:
+    """Garbage that runs code when it is collected, and so lets another thread in."""
+
+    def __init__(self):
+        self.me = self
+
+    def __del__(self):
+        sum(range(200))
+
+
+def test_trees_are_made_in_several_threads():
+    """The first calls of a task on a pool would fail now and then: two threads that make a tree disturb each other."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from nbflow.keys.source import compiled
+
+    text = "\n".join(f"def f{n}(a): return [a + {n} for a in b if a or {{'k': lambda: {n}}}]" for n in range(60))
+
+    def make():
+        for _ in range(20):
+            Circular()
+        return len(compiled(text, ast.PyCF_ONLY_AST).body)
+
+    before = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert {each.result() for each in [pool.submit(make) for _ in range(60)]} == {60}
+    finally:
+        sys.setswitchinterval(before[0])
+        gc.set_threshold(*before[1])
