@@ -9,6 +9,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from nbflow.keys.scopes import bound
 from nbflow.notebook.names import Names
 
 __all__ = ["mark_of", "tell", "told"]
@@ -27,17 +28,19 @@ def told(body: list[ast.stmt], names: Names) -> frozenset[str]:
     unsure = names.binds - names.sure
     if not unsure:
         return frozenset()
-    telling = Counter(name for *_, bound in _places(body) for name in bound)
-    stores = Counter(name for statement in body for node in ast.walk(statement) for name in _stored(node))
-    return frozenset(name for name in unsure if stores[name] == telling[name])
+    telling = Counter(name for *_, names_bound in _places(body) for name in names_bound)
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    stores = Counter(name for node in nodes for name in bound(node))
+    elsewhere = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+    return frozenset(name for name in unsure if stores[name] == telling[name] and name not in elsewhere)
 
 
 def tell(body: list[ast.stmt], names: frozenset[str], step: str) -> None:
     """Put the stores where these names have been bound; the body is changed in place."""
-    for below, behind, bound in [*_places(body)] if names else ():
+    for below, behind, here in [*_places(body)] if names else ():
         at = behind or below[0]
         line = at.end_lineno or at.lineno if isinstance(at, ast.Assign | ast.AnnAssign | ast.AugAssign) else at.lineno
-        marks = [_mark(mark_of(step, name), line) for name in sorted(bound & names)]
+        marks = [_mark(mark_of(step, name), line) for name in sorted(here & names)]
         index = below.index(behind) + 1 if behind is not None else 0
         below[index:index] = marks
 
@@ -64,7 +67,7 @@ def _places(body: list[ast.stmt]) -> Iterator[_Place]:
             if part == "body" and (names := _entered(node)):
                 yield below, None, names
             for each in below:
-                if names := {*_bound(each)}:
+                if names := _bound(each):
                     yield below, each, names
 
 
@@ -72,44 +75,25 @@ def _entered(node: ast.AST) -> set[str]:
     """What is bound when the body of a statement is entered."""
     match node:
         case ast.For(target=target) | ast.AsyncFor(target=target):
-            return {*_names([target])}
+            return _names([target])
         case ast.With(items=items) | ast.AsyncWith(items=items):
-            return {*_names([item.optional_vars for item in items if item.optional_vars])}
+            return _names([item.optional_vars for item in items if item.optional_vars])
     return set()
 
 
-def _bound(statement: ast.stmt) -> Iterable[str]:
+def _bound(statement: ast.stmt) -> set[str]:
     """What is bound when a statement has been executed."""
     match statement:
         case ast.Assign(targets=targets):
             return _names(targets)
         case ast.AugAssign(target=target) | ast.AnnAssign(target=target, value=ast.expr()):
             return _names([target])
-        case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-            return _stored(statement)
-    return ()
-
-
-def _names(targets: Iterable[ast.expr]) -> Iterator[str]:
-    return (name for target in targets for node in ast.walk(target) for name in _stored(node))
-
-
-def _stored(node: ast.AST) -> Iterable[str]:
-    """The names that one node binds or unbinds, or declares so that something else may."""
-    match node:
-        case (
-            ast.Name(id=name, ctx=ast.Store() | ast.Del())
-            | ast.FunctionDef(name=name)
-            | ast.AsyncFunctionDef(name=name)
-            | ast.ClassDef(name=name)
-            | ast.MatchAs(name=str(name))
-            | ast.MatchStar(name=str(name))
-            | ast.MatchMapping(rest=str(name))
-            | ast.ExceptHandler(name=str(name))
-        ):
-            return [name]
         case ast.Import(names=several) | ast.ImportFrom(names=several):
-            return [(each.asname or each.name).partition(".")[0] for each in several]
-        case ast.Global(names=declared):
-            return declared
-    return ()
+            return set[str]().union(*map(bound, several))
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return bound(statement)
+    return set()
+
+
+def _names(targets: Iterable[ast.expr]) -> set[str]:
+    return {name for target in targets for node in ast.walk(target) for name in bound(node)}
