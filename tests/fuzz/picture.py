@@ -6,6 +6,7 @@ Values, types, and which things are one and the same, but no addresses.
 import inspect
 import itertools
 import os
+import random
 import sys
 import types
 from collections import deque
@@ -27,7 +28,8 @@ def picture(shell):
 
 
 def fresh(shell):
-    """The namespace, the outputs and the folder as in a new kernel."""
+    """The namespace, the outputs and the folder as in a new kernel, and `random` where it always starts."""
+    random.seed(0)
     for name in list(filter(users, shell.user_ns)):
         del shell.user_ns[name]
     shell.displayhook.flush()
