@@ -26,6 +26,13 @@ class Clock:
         self.sleep: Callable[[float], None] = time.sleep
         self.draw: Callable[[], float] = random.SystemRandom().random
 
+    def pause(self, seconds: float, over: threading.Event) -> None:
+        """Sleep, but no longer than until `over` is set."""
+        if self.sleep is time.sleep:
+            over.wait(seconds)
+        else:  # time that a test moves
+            self.sleep(seconds)
+
     async def asleep(self, seconds: float) -> None:
         """Wait without holding the thread."""
         import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need

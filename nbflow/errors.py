@@ -4,14 +4,18 @@ A user's own error passes through unchanged; none of these ever wraps it.
 """
 
 __all__ = [
+    "CancelledRun",
     "ConfigurationError",
+    "CrashedRun",
     "DamagedError",
     "DurationError",
+    "FailedRun",
     "InterfaceError",
     "NbflowError",
     "NotReadyError",
     "StepTimeout",
     "StoreError",
+    "UnfinishedRun",
     "UnkeyableError",
     "UnstorableError",
 ]
@@ -70,8 +74,24 @@ class UnstorableError(StoreError):
 # The caller must act.
 
 
-class NotReadyError(NbflowError, RuntimeError):
+class UnfinishedRun(NbflowError, RuntimeError):  # noqa: N818 - Prefect's name, as those below
+    """There is no result: the run has not ended, or never began."""
+
+
+class NotReadyError(UnfinishedRun):
     """A step was not called because one it depends on failed."""
+
+
+class FailedRun(NbflowError, RuntimeError):
+    """A run ended in a failed state that holds no exception of its own; the message is the state's."""
+
+
+class CrashedRun(FailedRun):
+    """A run ended in a crashed state that holds no exception of its own."""
+
+
+class CancelledRun(FailedRun):
+    """A run ended in a cancelled state that holds no exception of its own."""
 
 
 class InterfaceError(NbflowError, RuntimeError):

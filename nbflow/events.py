@@ -19,6 +19,7 @@ __all__ = [
     "Missed",
     "NotReady",
     "Queued",
+    "RolledBack",
     "Started",
     "TimedOut",
     "Unsaved",
@@ -50,6 +51,7 @@ class Hit(NamedTuple):
     """The result came from the store: `age` and `saved` (what it cost to compute) in seconds, `size` in bytes.
 
     `stale` is why an old one was served, in words: a new one was asked for, and all attempts failed. `""`: it is fresh.
+    `key` is the lookup key, `""` where an earlier `Missed` of the step told it.
     """
 
     step: int
@@ -58,15 +60,17 @@ class Hit(NamedTuple):
     saved: float
     size: int
     stale: str = ""
+    key: str = ""
 
 
 class Missed(NamedTuple):
-    """There was no fresh entry; `why` in words. `traits` names what the key was made of, for `explain`."""
+    """There was no fresh entry for `key`; `why` in words. `traits` names what the key was made of, for `explain`."""
 
     step: int
     at: float
     why: str
     traits: Any
+    key: str = ""
 
 
 class Started(NamedTuple):
@@ -95,6 +99,13 @@ class Completed(NamedTuple):
     at: float
     cost: float
     size: int
+
+
+class RolledBack(NamedTuple):
+    """The step had completed, and was undone with the transaction that it belonged to; nothing of it was kept."""
+
+    step: int
+    at: float
 
 
 class Unsaved(NamedTuple):
@@ -165,6 +176,7 @@ Event = (
     | Started
     | Waiting
     | Completed
+    | RolledBack
     | Unsaved
     | Failed
     | TimedOut

@@ -45,7 +45,10 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         task: The step's label.
         arguments: Short forms of its arguments, for messages.
         stopping: Somebody asked a running step to end.
+        step: The step's number, by which events tell of it.
     """
+
+    step = 0
 
     def __init__(self, task: str = "", arguments: tuple[object, ...] = ()) -> None:
         super().__init__()

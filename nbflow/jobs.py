@@ -13,6 +13,7 @@ from concurrent.futures import CancelledError
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from nbflow.controls import park
 from nbflow.engine import advance, arun
 from nbflow.events import Cancelled
 from nbflow.futures import Future, blocking
@@ -26,7 +27,7 @@ from nbflow.work import Work
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["begun", "join", "keep", "settle", "start_async", "start_job", "when_done"]
+__all__ = ["begun", "future_of", "join", "keep", "settle", "start_async", "start_job", "when_done"]
 
 _open: set[Future[Any]] = set()
 
@@ -91,7 +92,7 @@ class _Job:
             case Ok() | Err():
                 return state
             case Sleep(seconds):
-                work.clock.after(seconds, lambda: self._later(self._wake))
+                work.clock.after(seconds, park(self.step, lambda: self._later(self._wake)).end)
                 return None
             case _:
                 return self._claim()
@@ -204,6 +205,11 @@ def keep(future: Future[Any]) -> None:
 @cache
 def _join_at_exit() -> None:
     atexit.register(join)
+
+
+def future_of(step: int) -> Future[Any] | None:
+    """The future of a step that is on its way; None where there is none, as for a plain call."""
+    return next((each for each in list(_open) if each.step == step), None)
 
 
 def join() -> None:

@@ -21,13 +21,16 @@ from nbflow.store import Draft, Store
 from nbflow.store.serializers import PICKLE, Paired
 from nbflow.trace import Fact, Traits
 
-__all__ = ["NO_ENTRY", "Slot", "running"]
+__all__ = ["NO_ENTRY", "Slot", "overdue", "running"]
 
 NO_ENTRY = "no entry for this code and these inputs"
 """What a look lacks where the key is unknown: comparing with other entries tells more."""
 
 running: ContextVar["Slot | None"] = ContextVar("nbflow_slot", default=None)
 """The innermost slot that is being filled here: a step inside it that needs the same key would wait for ever."""
+
+overdue: set[str] = set()
+"""Keys that somebody asked to compute anew: what is kept under them is passed over until a run has replaced it."""
 
 
 class Slot:
@@ -69,6 +72,8 @@ class Slot:
 
         The facts of an entry that is used are facts of the steps around this one as well.
         """
+        if self.key in overdue:
+            return Seen("refresh asked")
         try:
             found = self.store.find(self.key)
         except StoreError as error:
@@ -88,13 +93,13 @@ class Slot:
     def first_look(self, step: int, policy: Policy) -> tuple[Hit | Missed, Any]:
         """The verdict on what there is, and on a hit its value; what cannot be loaded is a miss that says so."""
         seen = Seen("") if policy.refresh else self.seen()
-        verdict = judge(step, seen, self.clock.time(), policy)
+        verdict = judge(step, seen, self.clock.time(), policy, None, self.key)
         if isinstance(verdict, Hit):
             try:
                 return verdict, self.load(Load(seen.entry))
             except Exception as error:  # noqa: BLE001 - whatever an entry is worth, the step can run
                 why = str(error) if isinstance(error, StoreError) else reason(error)
-                verdict = judge(step, Seen(why), self.clock.time(), policy)
+                verdict = judge(step, Seen(why), self.clock.time(), policy, None, self.key)
         return verdict, None
 
     def try_claim(self, *, wait: bool = False) -> bool:
@@ -161,13 +166,19 @@ class Slot:
             draft = draft._replace(serializer=Paired(self.serializer or PICKLE, self.random))
         try:
             self.check()
-            return self.store.save(draft)
+            return self.keep(draft)
         except UnstorableError as error:
             warn(f"{self.task}: the result is not kept: {error}")
             raise
         except StoreError as error:
             warn(str(error))  # what a look says of the same trouble, so that it is said once
             raise
+
+    def keep(self, draft: Draft) -> int:
+        """Put an entry into the store: bytes stored."""
+        size = self.store.save(draft)
+        overdue.discard(self.key)
+        return size
 
     def draft(self, value: Any, cost: float) -> Draft:
         """An entry for this key, made now."""

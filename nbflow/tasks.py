@@ -171,9 +171,10 @@ class Task(Generic[P, R]):
                 return Ok(value), None, None
             handles: list[str] = []
             slot.traits = identity.traits(values, handles)
-            tell(Missed(step, verdict.at, verdict.why, slot.traits))
+            tell(Missed(step, verdict.at, verdict.why, slot.traits, slot.key))
         body = partial(self.fn, *args, **kwargs)
         work = Work(step, body, slot, session.clock, session.bus, log_prints=self.options.log_prints)
+        work.again = partial(self._submit, args, kwargs)
         if slot is not None:
             named = [value for _, value in identity.globals()]
             work.mentions = (*identity.constants, *named, *identity.inputs(values))
@@ -240,7 +241,9 @@ class Task(Generic[P, R]):
 
     def submit(self, *args: Any, **kwargs: Any) -> Future[R]:
         """Run on a worker; returns at once. Futures among the arguments are waited for, and passed as their values."""
-        args = self._self + args
+        return self._submit(self._self + args, kwargs)
+
+    def _submit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[R]:
         step = next_step()
         try:
             bound = self._bind(args, kwargs)
@@ -248,6 +251,7 @@ class Task(Generic[P, R]):
         except TypeError:  # they do not fit the function, as the step will say
             bound, arguments = None, brief((*args, *kwargs.values()))
         future: Future[R] = Future(self.name, arguments)
+        future.step = step
         session.bus.tell(Queued(step, session.clock.time(), self.name, arguments, current_step.get()))
         upstream = [] if not kwargs and ATOMS.issuperset(map(type, args)) else futures_in((args, kwargs))
         if upstream:

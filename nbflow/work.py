@@ -5,14 +5,15 @@ A function's step and a cell's step differ in what is called; timing, telling an
 
 import itertools
 from collections.abc import Awaitable, Callable, Collection
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any
 
-from nbflow import world
+from nbflow import controls, world
 from nbflow.bus import Bus
 from nbflow.clock import Clock
 from nbflow.engine import Hands
-from nbflow.events import Hit, Logged
+from nbflow.events import Crashed, Failed, Hit, Logged, TimedOut
 from nbflow.logs import current_step, logger, prints_to
 from nbflow.slot import Slot, running
 from nbflow.step import commands as c
@@ -54,6 +55,8 @@ class Work:
         """Values that may name files: they count where they do."""
         self.files: Collection[object] = ()
         """Files that count because the user said so."""
+        self.again: Callable[[], Any] | None = None
+        """Submits the same call once more."""
         self.seeds = False
         """Whether its code speaks of seeding."""
         self.touching: Collection[str] = ()
@@ -98,22 +101,37 @@ class Work:
         """Let all sinks hear an event; an old result in place of an error is told to the user as well."""
         event = command.event
         self.bus.tell(event)
+        if self.again is not None and isinstance(event, (Failed, TimedOut, Crashed)):
+            controls.failed(self.step, self.again)
         if isinstance(event, Hit) and event.stale and self.slot is not None:
             logger.warning("nbflow: %s returned a stale result: %s", self.slot.task, event.stale)
             world.adopt((Fact("touched", STALE, ""),))
 
     def sleep(self, command: c.Sleep) -> None:
         """Wait in this thread."""
-        self.clock.sleep(command.seconds)
+        with controls.wait(self.step) as waiting:
+            self.clock.pause(command.seconds, waiting.over)
+        if waiting.stopped:
+            raise CancelledError("the step was cancelled")
 
     async def asleep(self, command: c.Sleep) -> None:
         """Wait while other tasks of the loop go on."""
-        await self.clock.asleep(command.seconds)
+        import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+
+        loop, sleeper = asyncio.get_running_loop(), asyncio.ensure_future(self.clock.asleep(command.seconds))
+        with controls.wait(self.step, lambda: loop.call_soon_threadsafe(sleeper.cancel)) as waiting:
+            try:
+                await sleeper
+            except asyncio.CancelledError:
+                if not waiting.over.is_set():
+                    raise
+        if waiting.stopped:
+            raise CancelledError("the step was cancelled")
 
     def call(self, command: c.Call) -> c.Outcome:
         """One attempt, in this thread."""
         try:
-            with Around(self) as sight:
+            with controls.calling(self.step), Around(self) as sight:
                 value = call_within(self.body, command.timeout)
         except Exception as error:  # noqa: BLE001 - whatever it is, the plan decides about it
             return c.Err(_own_frames(error))
@@ -124,8 +142,10 @@ class Work:
         import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
 
         limit = asyncio.timeout(command.timeout)
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
         try:
-            with Around(self) as sight:
+            with controls.calling(self.step, lambda: loop.call_soon_threadsafe(task.cancel)), Around(self) as sight:
                 async with limit:
                     value = await self.body()
         except Exception as error:  # noqa: BLE001 - as above

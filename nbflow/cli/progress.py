@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from nbflow.durations import spell
 from nbflow.events import Began, Crashed, Event, Failed, Hit, Missed, Queued, TimedOut, Waiting
-from nbflow.step.states import State
+from nbflow.step.phases import Phase
 from nbflow.widget import plain
 from nbflow.widget.lines import Line, View, spell_counts
 from nbflow.widget.view import Board
@@ -21,7 +21,7 @@ class Cell(NamedTuple):
     number: int
     total: int
     title: str
-    state: State = State.RUNNING
+    state: Phase = Phase.RUNNING
     seconds: float = 0.0
 
     @property
@@ -35,7 +35,7 @@ class Cell(NamedTuple):
         steps = "" if view.total == 0 else spell_counts(view.counts)
         if view.total == 1 and view.lines:
             steps = f"{view.lines[0].word}{reason(view.lines[0])}"
-        state = view.state if self.state is State.COMPLETED and view.total and not view.active else self.state
+        state = view.state if self.state is Phase.COMPLETED and view.total and not view.active else self.state
         title = plain.line(self.title, width)
         return f"{self.label} {state.icon} {title:{width}}  {spell(self.seconds):>10}  {steps}".rstrip()
 

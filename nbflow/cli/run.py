@@ -18,7 +18,7 @@ from nbflow.cli.screen import Lines, Live, Screen
 from nbflow.durations import seconds
 from nbflow.errors import ConfigurationError
 from nbflow.eventlog import VARIABLE, Tail
-from nbflow.step.states import State
+from nbflow.step.phases import Phase
 from nbflow.widget import plain
 
 __all__ = ["run"]
@@ -99,12 +99,12 @@ class _Run:
         self._progress.begin()
         start = time.monotonic()
         ticker = asyncio.ensure_future(self._tick(cell, start))
-        state = State.CANCELLED
+        state = Phase.CANCELLED
         try:
             await kernel.run(index, limit)
-            state = State.COMPLETED
+            state = Phase.COMPLETED
         except CellError as error:
-            state = State.FAILED
+            state = Phase.FAILED
             raise _Failed(cell, self._notebook.cells[index].source, error) from None
         finally:
             ticker.cancel()

@@ -6,7 +6,7 @@ from typing import Final, Protocol, TextIO
 from nbflow.cli.progress import TITLE, Cell, Progress, reason
 from nbflow.durations import spell
 from nbflow.events import Began, Event, Queued, Waiting
-from nbflow.step.states import FAILURES, TERMINAL
+from nbflow.step.phases import FAILURES, TERMINAL
 from nbflow.widget import plain
 from nbflow.widget.lines import Line, line_of
 from nbflow.widget.rows import Row, fold

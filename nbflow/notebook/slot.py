@@ -55,4 +55,4 @@ class CellSlot(Slot):
 
     def save(self, command: Save) -> int:
         """Keep what the cell left behind; what cannot be kept is told by the cell's own line."""
-        return self.store.save(self.draft(self.record(), command.cost))
+        return self.keep(self.draft(self.record(), command.cost))

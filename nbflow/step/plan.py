@@ -25,19 +25,21 @@ Plan = Generator[Command, Any, Outcome]
 Part = Generator[Command, Any, Any]
 
 
-def judge(step: int, seen: Seen, now: float, policy: Policy, traits: Any = None) -> events.Hit | events.Missed:
+def judge(  # noqa: PLR0913 - what a look found, and what the event says of it
+    step: int, seen: Seen, now: float, policy: Policy, traits: Any = None, key: str = ""
+) -> events.Hit | events.Missed:
     """The reader's verdict on what a look found.
 
     An entry from the future (a clock set back) is as old as one of now.
     """
     if policy.refresh:
-        return events.Missed(step, now, "refresh asked", traits)
+        return events.Missed(step, now, "refresh asked", traits, key)
     if seen.lack:
-        return events.Missed(step, now, seen.lack, traits)
+        return events.Missed(step, now, seen.lack, traits, key)
     age = max(0.0, now - seen.created)
     if policy.max_age is not None and age >= policy.max_age:
-        return events.Missed(step, now, f"expired: {spell(age)} old, {spell(policy.max_age)} allowed", traits)
-    return events.Hit(step, now, age, seen.cost, seen.size)
+        return events.Missed(step, now, f"expired: {spell(age)} old, {spell(policy.max_age)} allowed", traits, key)
+    return events.Hit(step, now, age, seen.cost, seen.size, "", key)
 
 
 def plan(step: int, policy: Policy, *, keyed: bool) -> Plan:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from nbflow.durations import ago, spell
 from nbflow.keys.short import redacted
-from nbflow.step.states import ACTIVE, FAILURES, State
+from nbflow.step.phases import ACTIVE, FAILURES, Phase
 from nbflow.widget import plain
 from nbflow.widget.rows import Row, Segment, Tally
 
@@ -20,17 +20,17 @@ _REASON: Final = 160
 _TRACE: Final = 8192
 _DEEPEST: Final = 6
 _ORDER: Final = (
-    State.RUNNING,
-    State.RETRYING,
-    State.AWAITING_RETRY,
-    State.PENDING,
-    State.COMPLETED,
-    State.CACHED,
-    State.FAILED,
-    State.TIMED_OUT,
-    State.CRASHED,
-    State.CANCELLED,
-    State.NOT_READY,
+    Phase.RUNNING,
+    Phase.RETRYING,
+    Phase.AWAITING_RETRY,
+    Phase.PENDING,
+    Phase.COMPLETED,
+    Phase.CACHED,
+    Phase.FAILED,
+    Phase.TIMED_OUT,
+    Phase.CRASHED,
+    Phase.CANCELLED,
+    Phase.NOT_READY,
 )
 
 
@@ -51,7 +51,7 @@ class Line(NamedTuple):
         steps: How many steps this line stands for.
     """
 
-    state: State
+    state: Phase
     word: str
     name: str
     reason: str = ""
@@ -81,7 +81,7 @@ class View(NamedTuple):
     now: float = 0.0
     began: float = 0.0
     ended: float | None = 0.0
-    counts: Mapping[State, int] = {}
+    counts: Mapping[Phase, int] = {}
     saved: float = 0.0
     lines: tuple[Line, ...] = ()
     left_out: int = 0
@@ -102,7 +102,7 @@ class View(NamedTuple):
         return max(self.began, self.now if self.ended is None else self.ended)
 
     @property
-    def state(self) -> State:
+    def state(self) -> Phase:
         """All steps in one word."""
         return _overall(self.counts)
 
@@ -113,9 +113,9 @@ class View(NamedTuple):
         parts = [
             f"{total - active:,}/{plain.spell_count(total, 'step')}" if active else plain.spell_count(total, "step")
         ]
-        if cached := self.counts.get(State.CACHED, 0):
+        if cached := self.counts.get(Phase.CACHED, 0):
             parts.append(f"{cached:,} cached" + (f" (saved {spell(self.saved)})" if self.saved >= 0.001 else ""))
-        bad = (*FAILURES, State.CANCELLED, State.NOT_READY)
+        bad = (*FAILURES, Phase.CANCELLED, Phase.NOT_READY)
         parts += [f"{self.counts[state]:,} {state.word}" for state in _ORDER if state in bad and self.counts.get(state)]
         if total:
             parts.append(spell(self.until - self.began))
@@ -135,7 +135,7 @@ def line_of(row: Row, now: float, depth: int = 0) -> Line:
     """A step in words; `now` makes its clocks run."""
     state = row.state
     word = state.word
-    if state is State.AWAITING_RETRY:
+    if state is Phase.AWAITING_RETRY:
         word = f"retry in {_countdown(row.retry_at - now)}"
     return Line(
         state,
@@ -157,8 +157,8 @@ def line_of_group(tally: Tally, now: float) -> Line:
     state = _overall(tally.counts)
     failed, active = (sum(tally.counts[each] for each in some) for some in (FAILURES, ACTIVE))
     ended = None if active else tally.ended
-    bar = State.RUNNING if active else State.CACHED if state is State.CACHED else State.COMPLETED
-    if state is State.CACHED:
+    bar = Phase.RUNNING if active else Phase.CACHED if state is Phase.CACHED else Phase.COMPLETED
+    if state is Phase.CACHED:
         time = f"saved {spell(tally.saved)}" if tally.saved >= 0.001 else ""
     else:
         time = spell(max(0.0, (now if ended is None else ended) - tally.began))
@@ -174,7 +174,7 @@ def line_of_group(tally: Tally, now: float) -> Line:
     )
 
 
-def spell_counts(counts: Mapping[State, int]) -> str:
+def spell_counts(counts: Mapping[Phase, int]) -> str:
     """Counts by word: `471 ran · 6 cached · 3 failed`."""
     words: dict[str, int] = {}
     for state in _ORDER:
@@ -183,19 +183,19 @@ def spell_counts(counts: Mapping[State, int]) -> str:
     return " · ".join(f"{count:,} {word}" for word, count in words.items())
 
 
-def _overall(counts: Mapping[State, int]) -> State:
+def _overall(counts: Mapping[Phase, int]) -> Phase:
     """The state that matters most: something failed, something runs, something was cancelled, all was cached."""
     if any(counts.get(state) for state in FAILURES):
-        return State.FAILED
-    if any(counts.get(state) for state in ACTIVE - {State.PENDING}):
-        return State.RUNNING
+        return Phase.FAILED
+    if any(counts.get(state) for state in ACTIVE - {Phase.PENDING}):
+        return Phase.RUNNING
     # Of a queue whose first steps have ended the next is about to run.
-    if counts.get(State.PENDING):
-        return State.RUNNING if counts[State.PENDING] < sum(counts.values()) else State.PENDING
-    for state in (State.NOT_READY, State.CANCELLED, State.COMPLETED):
+    if counts.get(Phase.PENDING):
+        return Phase.RUNNING if counts[Phase.PENDING] < sum(counts.values()) else Phase.PENDING
+    for state in (Phase.NOT_READY, Phase.CANCELLED, Phase.COMPLETED):
         if counts.get(state):
             return state
-    return State.CACHED if counts.get(State.CACHED) else State.COMPLETED
+    return Phase.CACHED if counts.get(Phase.CACHED) else Phase.COMPLETED
 
 
 def _countdown(left: float) -> str:
@@ -213,7 +213,7 @@ def _name(row: Row) -> str:
 
 
 def _reason(row: Row) -> str:
-    if row.state is State.CACHED:
+    if row.state is Phase.CACHED:
         return f"stale: {row.stale}" if row.stale else f"cached {ago(row.age)}"
     if row.error:
         return row.error
@@ -223,9 +223,9 @@ def _reason(row: Row) -> str:
 
 
 def _time(row: Row, now: float) -> str:
-    if row.state is State.CACHED:
+    if row.state is Phase.CACHED:
         return f"saved {spell(row.saved)}" if row.saved >= 0.001 else ""
-    if row.state is State.COMPLETED and row.attempt <= 1:
+    if row.state is Phase.COMPLETED and row.attempt <= 1:
         return spell(row.cost)
     if not row.segments:
         return ""

@@ -6,7 +6,7 @@ import ipywidgets
 
 from nbflow.bus import Bus
 from nbflow.events import Event
-from nbflow.step.states import FAILURES, State
+from nbflow.step.phases import FAILURES, Phase
 from nbflow.widget import static
 from nbflow.widget.output import Output, bundle
 from nbflow.widget.pump import Pump
@@ -55,7 +55,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         self._progress.max = max(view.total, 1)
         self._progress.value = view.total - view.active
         failed = any(view.counts.get(state) for state in FAILURES)
-        self._progress.style.bar_color = static.colour(State.FAILED if failed else State.COMPLETED)
+        self._progress.style.bar_color = static.colour(Phase.FAILED if failed else Phase.COMPLETED)
         self._rows.value = static.table(view, _HTML)
         self._texts.value = static.details(view, _TEXTS, _TEXT)
         self._texts.layout.display = None if self._texts.value else "none"  # empty, it would still take a line

@@ -25,7 +25,7 @@ from nbflow.events import (
     Unsaved,
     Waiting,
 )
-from nbflow.step.states import TERMINAL, State, after
+from nbflow.step.phases import TERMINAL, Phase, after
 
 __all__ = ["Row", "Segment", "Tally", "fold"]
 
@@ -46,19 +46,19 @@ class Segment(NamedTuple):
 
     start: float
     end: float | None
-    state: State
+    state: Phase
 
 
 class Tally:
-    """Running totals of one task; `rows` are its first few."""
+    """Running totals of one task; `rows` are its first few, `cost` is what those took that `ran`."""
 
-    __slots__ = ("began", "counts", "ended", "rows", "saved", "size", "task", "total")
+    __slots__ = ("began", "cost", "counts", "ended", "ran", "rows", "saved", "size", "task", "total")
 
     def __init__(self, task: str, began: float) -> None:
         self.task, self.began, self.ended = task, began, began
-        self.counts = dict.fromkeys(State, 0)
-        self.total = self.size = 0
-        self.saved = 0.0
+        self.counts = dict.fromkeys(Phase, 0)
+        self.total = self.size = self.ran = 0
+        self.saved = self.cost = 0.0
         self.rows: tuple[Row, ...] = ()
 
 
@@ -73,6 +73,8 @@ class Row:
         stale: Why an old result was served, in words; `""`: it was fresh.
         since: When its first attempt began, or when it was found, or when it was queued.
         retry_at: When the next attempt begins.
+        errors: What each attempt that was retried failed with, by its number: the latest ones.
+        key: What its result is kept under, `""` where it is not.
     """
 
     tally: Tally
@@ -86,6 +88,8 @@ class Row:
     attempts: int = 1
     retry_at: float = 0.0
     segments: tuple[Segment, ...] = ()
+    errors: tuple[tuple[int, str], ...] = ()
+    key: str = ""
     cost: float = 0.0
     age: float = 0.0
     stale: str = ""
@@ -97,15 +101,15 @@ class Row:
     def __init__(self, event: Queued | Began) -> None:
         self.step, self.since, task, self.arguments, self.parent = event
         self.task = task if len(task) <= _LABEL else task[:_LABEL]
-        self.state: State = State.PENDING
+        self.state: Phase = Phase.PENDING
 
-    def close(self, at: float, state: State) -> None:
+    def close(self, at: float, state: Phase) -> None:
         """End the segment that lasts, if there is one."""
         if self.segments and self.segments[-1].end is None:
             last = self.segments[-1]
             self.segments = (*self.segments[:-1], Segment(last.start, max(at, last.start), state))
 
-    def open(self, at: float, state: State) -> None:
+    def open(self, at: float, state: Phase) -> None:
         """Begin a segment; of very many the oldest go."""
         self.segments = (*self.segments[-_SEGMENTS + 1 :], Segment(at, None, state))
 
@@ -116,35 +120,37 @@ def _began(row: Row, event: Began) -> None:
 
 
 def _hit(row: Row, event: Hit) -> None:
-    _, _, row.age, row.saved, row.size, row.stale = event
+    _, _, row.age, row.saved, row.size, row.stale, key = event
+    row.key = key or row.key
     if row.segments:
-        row.close(event.at, State.FAILED)
+        row.close(event.at, Phase.FAILED)
         row.error = ""
 
 
 def _missed(row: Row, event: Missed) -> None:
     row.why = event.why[:_ERROR]
-    row.missed = event
+    row.missed, row.key = event, event.key
 
 
 def _started(row: Row, event: Started) -> None:
     if row.attempt:
-        row.close(event.at, State.FAILED if row.segments[-1].state is State.RUNNING else row.segments[-1].state)
+        row.close(event.at, Phase.FAILED if row.segments[-1].state is Phase.RUNNING else row.segments[-1].state)
     else:
         row.since = event.at
     row.attempt, row.attempts = event.attempt, event.attempts
-    row.open(event.at, State.RUNNING)
+    row.open(event.at, Phase.RUNNING)
 
 
 def _waiting(row: Row, event: Waiting) -> None:
-    row.close(event.at, State.FAILED)
-    row.open(event.at, State.AWAITING_RETRY)
+    row.close(event.at, Phase.FAILED)
+    row.open(event.at, Phase.AWAITING_RETRY)
     row.error = event.error[:_ERROR]
+    row.errors = (*row.errors[-_SEGMENTS + 1 :], (event.attempt, row.error))
     row.retry_at = event.at + event.seconds
 
 
 def _completed(row: Row, event: Completed) -> None:
-    row.close(event.at, State.COMPLETED)
+    row.close(event.at, Phase.COMPLETED)
     row.cost, row.size = event.cost, event.size
     row.error = ""
 
@@ -154,8 +160,8 @@ def _unsaved(row: Row, event: Unsaved) -> None:
 
 
 def _ended(row: Row, event: Failed | TimedOut | Cancelled | Crashed | NotReady) -> None:
-    waited = bool(row.segments) and row.segments[-1].state is State.AWAITING_RETRY
-    row.close(event.at, State.AWAITING_RETRY if waited else row.state)
+    waited = bool(row.segments) and row.segments[-1].state is Phase.AWAITING_RETRY
+    row.close(event.at, Phase.AWAITING_RETRY if waited else row.state)
     row.error = event.error[:_ERROR]
     row.trace = getattr(event, "trace", "")[-_TRACE:]
 

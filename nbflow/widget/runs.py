@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from nbflow.bus import Bus
 from nbflow.events import Began, Event, Missed, Queued, Started
-from nbflow.step.states import State
+from nbflow.step.phases import Phase
 from nbflow.widget import static, text
 from nbflow.widget.output import Output, bundle
 from nbflow.widget.pump import Pump
@@ -187,7 +187,7 @@ class _Run:
         elif self._output.written:
             self._output.write(self._bundle())
         elif view.total:
-            only_hits = view.state is State.CACHED
+            only_hits = view.state is Phase.CACHED
             self._output.write(_receipt(view, rich=self._kind != "text") if only_hits else self._bundle())
 
     def _bundle(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Without any style it is still a plain table whose icons and words say everything
 from html import escape
 from typing import Final
 
-from nbflow.step.states import ACTIVE, FAILURES, State
+from nbflow.step.phases import ACTIVE, FAILURES, Phase
 from nbflow.widget import plain
 from nbflow.widget.lines import Line, View
 from nbflow.widget.rows import Segment
@@ -24,17 +24,17 @@ _BLOCKS: Final = 9
 
 # At least 3:1 against white and against JupyterLab's dark #111 and #212121.
 _COLOURS: Final = {
-    State.PENDING: "#7f7f7f",
-    State.RUNNING: "#008f68",
-    State.AWAITING_RETRY: "#b57c00",
-    State.RETRYING: "#008f68",
-    State.COMPLETED: "#1f7dbd",
-    State.CACHED: "#8a6fd1",
-    State.FAILED: "#d55e00",
-    State.TIMED_OUT: "#d55e00",
-    State.CANCELLED: "#7f7f7f",
-    State.CRASHED: "#d55e00",
-    State.NOT_READY: "#7f7f7f",
+    Phase.PENDING: "#7f7f7f",
+    Phase.RUNNING: "#008f68",
+    Phase.AWAITING_RETRY: "#b57c00",
+    Phase.RETRYING: "#008f68",
+    Phase.COMPLETED: "#1f7dbd",
+    Phase.CACHED: "#8a6fd1",
+    Phase.FAILED: "#d55e00",
+    Phase.TIMED_OUT: "#d55e00",
+    Phase.CANCELLED: "#7f7f7f",
+    Phase.CRASHED: "#d55e00",
+    Phase.NOT_READY: "#7f7f7f",
 }
 _FONT: Final = "font:13px/1.4 var(--jp-ui-font-family,system-ui,sans-serif)"
 _EDGE: Final = "1px solid #8883"
@@ -55,7 +55,7 @@ def html(view: View) -> str:
 
 def receipt(view: View) -> str:
     """One line, for a run that only took results from the store."""
-    return f'<div style="{_FONT};opacity:.8">{_icon(State.CACHED)} {escape(view.receipt)}</div>'
+    return f'<div style="{_FONT};opacity:.8">{_icon(Phase.CACHED)} {escape(view.receipt)}</div>'
 
 
 def headline(view: View) -> str:
@@ -90,7 +90,7 @@ def table(view: View, limit: int) -> str:
     )
 
 
-def colour(state: State) -> str:
+def colour(state: Phase) -> str:
     """What a state is painted with, beside its icon and word."""
     return _COLOURS[state]
 
@@ -138,7 +138,7 @@ def _number(text: str) -> str:
     return f"{_NUMBER}{escape(text)}</td>" if text else "<td></td>"
 
 
-def _icon(state: State) -> str:
+def _icon(state: Phase) -> str:
     """The icon in the colour of its state; U+FE0E asks for a letter in place of a coloured picture."""
     return f'<span style="color:{_COLOURS[state]}">{state.icon}\ufe0e</span>'
 
@@ -158,7 +158,7 @@ def _bar(segments: tuple[Segment, ...], view: View) -> str:
             continue
         width = min(max(end - start, 1.0), 100 - start)
         gap = f"margin-left:{start - drawn:.3g}%;" if start > drawn else ""
-        shape = "height:2px;margin-top:4px" if segment.state is State.AWAITING_RETRY else "height:10px"
+        shape = "height:2px;margin-top:4px" if segment.state is Phase.AWAITING_RETRY else "height:10px"
         blocks += f'<div style="float:left;{gap}width:{width:.3g}%;{shape};background:{_COLOURS[segment.state]}"></div>'
         drawn = start + width
     return f'<div style="height:10px;background:#8882">{blocks}</div>'

@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Final
 
-from nbflow.step.states import FAILURES, State
+from nbflow.step.phases import FAILURES, Phase
 from nbflow.widget import plain
 from nbflow.widget.lines import Line, View
 
@@ -15,17 +15,17 @@ _NARROWEST: Final = 12
 _BAR: Final = 16
 _WIDE: Final = 110
 _ASCII: Final = {
-    State.PENDING: "o",
-    State.RUNNING: ">",
-    State.AWAITING_RETRY: "~",
-    State.RETRYING: ">",
-    State.COMPLETED: "+",
-    State.CACHED: "*",
-    State.FAILED: "x",
-    State.TIMED_OUT: "x",
-    State.CANCELLED: "/",
-    State.CRASHED: "x",
-    State.NOT_READY: "-",
+    Phase.PENDING: "o",
+    Phase.RUNNING: ">",
+    Phase.AWAITING_RETRY: "~",
+    Phase.RETRYING: ">",
+    Phase.COMPLETED: "+",
+    Phase.CACHED: "*",
+    Phase.FAILED: "x",
+    Phase.TIMED_OUT: "x",
+    Phase.CANCELLED: "/",
+    Phase.CRASHED: "x",
+    Phase.NOT_READY: "-",
 }
 _PLAIN: Final = str.maketrans({"·": "|", "…": "~", "×": "x", "→": ">", "–": "-", "█": "#", "▒": ":"})  # noqa: RUF001 - they are what is replaced
 
@@ -42,7 +42,7 @@ def text(view: View, width: int = 80, encoding: str = "utf-8") -> str:
         Lines without a newline at the end, at most some KB: what does not fit is counted.
     """
     rich = _can(encoding)
-    icons = {state: state.icon if rich else _ASCII[state] for state in State}
+    icons = {state: state.icon if rich else _ASCII[state] for state in Phase}
     table = [_cells(line, icons) for line in view.lines]
     timeline = _BAR + _GAP if width >= _WIDE else 0
     widths = _widths(table, width - timeline)
@@ -66,7 +66,7 @@ def text(view: View, width: int = 80, encoding: str = "utf-8") -> str:
 
 def receipt(view: View) -> str:
     """One line, for a run that only took results from the store."""
-    return f"{State.CACHED.icon} {view.receipt}"
+    return f"{Phase.CACHED.icon} {view.receipt}"
 
 
 def _wrapped(head: str, width: int) -> list[str]:
@@ -81,7 +81,7 @@ def _wrapped(head: str, width: int) -> list[str]:
     return lines
 
 
-def _cells(line: Line, icons: dict[State, str]) -> tuple[str, ...]:
+def _cells(line: Line, icons: dict[Phase, str]) -> tuple[str, ...]:
     indent = "  " * line.depth
     return f"{icons[line.state]} {line.word}", indent + line.name, line.reason, line.tries, line.time, line.size
 
@@ -120,7 +120,7 @@ def _bar(line: Line, view: View) -> str:
             continue
         first = min(int((max(segment.start, view.began) - view.began) / span * _BAR), _BAR - 1)
         last = min(max(int((end - view.began) / span * _BAR), first), _BAR - 1)
-        solid = "·" if segment.state is State.AWAITING_RETRY else "▒" if segment.state in FAILURES else "█"
+        solid = "·" if segment.state is Phase.AWAITING_RETRY else "▒" if segment.state in FAILURES else "█"
         marks[first : last + 1] = solid * (last + 1 - first)
     return "".join(marks)
 

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Final
 
 from nbflow.events import Began, Event, Missed, Queued
-from nbflow.step.states import FAILURES, State
+from nbflow.step.phases import FAILURES, Phase
 from nbflow.widget.lines import Line, View, line_of, line_of_group
 from nbflow.widget.rows import Row, Tally, fold
 
@@ -115,7 +115,7 @@ class Board:
             ended = None if self._active else self._last
             tallies = self._tallies.values()
             left_out = 0 if every else sum(tally.total for tally in islice(tallies, _SHOWN_GROUPS, None))
-            counts = {state: sum(tally.counts[state] for tally in tallies) for state in State}
+            counts = {state: sum(tally.counts[state] for tally in tallies) for state in Phase}
             saved = sum(tally.saved for tally in tallies)
             return View(now, self._began, ended, counts, saved, tuple(lines), left_out)
 
@@ -156,11 +156,11 @@ class Board:
         self._rows[event.step] = self._active[event.step] = row
         row.tally = tally
         tally.total += 1
-        tally.counts[State.PENDING] += 1
+        tally.counts[Phase.PENDING] += 1
         if tally.total <= _SMALL_TASK:
             tally.rows = (*tally.rows, row)
 
-    def _count(self, row: Row, before: State) -> None:
+    def _count(self, row: Row, before: Phase) -> None:
         tally: Tally = row.tally
         tally.counts[before] -= 1
         tally.counts[row.state] += 1
@@ -204,7 +204,7 @@ class Board:
 
     def _notable(self) -> Iterator[tuple[Row, int]]:
         """Of too many rows those that have a line of their own: they run, they failed, or their task has few."""
-        running = (row for row in self._active.values() if row.state is not State.PENDING)
+        running = (row for row in self._active.values() if row.state is not Phase.PENDING)
         rows = {row.step: row for row in islice(running, _SHOWN_ACTIVE)}
         rows.update((step, self._rows[step]) for step in list(self._failures)[-_SHOWN_FAILURES:])
         for tally in islice(self._tallies.values(), _SHOWN_GROUPS):

@@ -11,7 +11,7 @@ from nbflow.cli import document, main, tables
 from nbflow.cli.progress import Cell, Progress
 from nbflow.cli.screen import Lines, Live
 from nbflow.events import Began, Completed, Failed, Hit, Missed, Started, Waiting
-from nbflow.step.states import State
+from nbflow.step.phases import Phase
 from nbflow.store import open_store
 from nbflow.store.row import Draft
 from nbflow.trace import Trait
@@ -194,7 +194,7 @@ def run_of(*steps):
             yield Completed(step, at + 3, 0.5, 1024)
 
 
-def shown(screen_of, *steps, state=State.COMPLETED):
+def shown(screen_of, *steps, state=Phase.COMPLETED):
     stream = io.StringIO()
     progress = Progress()
     screen = screen_of(progress, stream)
@@ -250,7 +250,7 @@ def test_ten_thousand_hits_do_not_fill_a_log():
 
 def test_a_terminal_is_drawn_over():
     """Otherwise a live run would scroll its own past drawings away, or eat the lines above it."""
-    text, _ = shown(Live, "hit", "retry", state=State.FAILED)
+    text, _ = shown(Live, "hit", "retry", state=Phase.FAILED)
     first, second = text.split("\x1b[3F\x1b[J")
     assert first.count("\n") == 3
     assert second.count("\n") == 3

@@ -7,7 +7,7 @@ import pytest
 
 from nbflow import events as e
 from nbflow import task
-from nbflow.step.states import State
+from nbflow.step.phases import Phase
 from nbflow.widget.view import Board
 
 
@@ -59,7 +59,7 @@ def test_an_expired_result_is_returned_and_told(fresh, caplog, call):
     for event in fresh.events:
         board.hear(event)
     *_, last = board.view().lines
-    assert (last.state, last.reason, last.time) == (State.CACHED, f"stale: {hit.stale}", ""), "the panel tells it too"
+    assert (last.state, last.reason, last.time) == (Phase.CACHED, f"stale: {hit.stale}", ""), "the panel tells it too"
     world.down = False
     call(fetch)
     assert type(fresh.events[-1]) is e.Completed

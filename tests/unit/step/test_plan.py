@@ -329,7 +329,7 @@ class TestJudge:
 
     def test_lack_is_passed_on_in_words(self):
         """A miss would not say why."""
-        assert judge(1, c.Seen("data.csv changed"), 1.0, Policy(), "traits") == (1, 1.0, "data.csv changed", "traits")
+        assert judge(1, c.Seen("data.csv changed"), 1.0, Policy(), "traits") == (1, 1.0, "data.csv changed", "traits", "")
 
 
 class TestReason:

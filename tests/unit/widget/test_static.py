@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import pytest
 
 from nbflow.events import Started, Waiting
-from nbflow.step.states import State
+from nbflow.step.phases import Phase
 from nbflow.widget import static
 from nbflow.widget.lines import View
 from tests.unit.widget.stories import T, board, everything, failed, hit, many, ran, started
@@ -166,7 +166,7 @@ def test_colours_can_be_told_from_both_backgrounds():
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    for state in State:
+    for state in Phase:
         own = luminance(static.colour(state))
         for background in ("#ffffff", "#111111", "#212121"):
             light, dark = sorted((own, luminance(background)), reverse=True)

@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from nbflow.events import Began, Completed, Hit, Logged, Missed, Queued, Started, Waiting
-from nbflow.step.states import State
+from nbflow.step.phases import Phase
 from nbflow.widget import plain
 from nbflow.widget.rows import Segment
 from nbflow.widget.view import Board
@@ -18,7 +18,7 @@ def lines(view):
 def test_a_hit_says_how_old_it_is_and_what_it_saved():
     """Else nobody could tell whether to trust a result that was not computed today, or what caching is worth."""
     (line,) = board(*hit(1)).view().lines
-    assert (line.state, line.word, line.name) == (State.CACHED, "cached", "load('a')")
+    assert (line.state, line.word, line.name) == (Phase.CACHED, "cached", "load('a')")
     assert (line.reason, line.time, line.size) == ("cached 2 h ago", "saved 41.2 s", "1.8 MB")
 
 
@@ -69,9 +69,9 @@ def test_the_timeline_has_each_attempt_and_each_wait():
     """Else a step that failed twice before it ran would look like one long run."""
     line = lines(board(*everything()).view())["fetch(3)"]
     assert line.segments == (
-        Segment(T + 1, T + 3, State.FAILED),
-        Segment(T + 3, T + 5, State.AWAITING_RETRY),
-        Segment(T + 5, T + 8, State.COMPLETED),
+        Segment(T + 1, T + 3, Phase.FAILED),
+        Segment(T + 3, T + 5, Phase.AWAITING_RETRY),
+        Segment(T + 5, T + 8, Phase.COMPLETED),
     )
     assert (line.tries, line.time, line.log) == ("2/3", "7.0 s", ("half way",))
 
@@ -94,7 +94,7 @@ def test_the_headline_counts():
     assert view.headline == (
         "8/11 steps · 1 cached (saved 41.2 s) · 1 failed · 1 timed out · 1 cancelled · 1 not ready · 1 min 40 s"
     )
-    assert (view.state, view.active, view.total) == (State.FAILED, 3, 11)
+    assert (view.state, view.active, view.total) == (Phase.FAILED, 3, 11)
 
 
 def test_a_finished_run_no_longer_counts_time():
@@ -138,7 +138,7 @@ def test_a_group_of_ten_thousand_shows_some_dozens_of_failures_at_most():
     """Else a fan-out that fails as a whole would fill the screen."""
     view = board(*[e for i in range(10_000) for e in failed(i, "fetch", i * 0.01)]).view()
     assert 20 <= len(view.lines) <= 40
-    assert view.counts[State.FAILED] == 10_000
+    assert view.counts[Phase.FAILED] == 10_000
 
 
 def test_running_steps_of_a_group_keep_their_lines():
@@ -152,7 +152,7 @@ def test_memory_is_bounded_and_counts_stay_exact():
     shown = board(*started(1, "long"), *[e for i in range(2, 502) for e in ran(i, at=i)], keep=100)
     view = shown.view(1000)
     assert len(shown._rows) == 100
-    assert (view.total, view.counts[State.COMPLETED], view.active) == (501, 500, 1)
+    assert (view.total, view.counts[Phase.COMPLETED], view.active) == (501, 500, 1)
     assert lines(view)["long"].word == "running", "a step that runs is never forgotten"
     shown.hear(Completed(1, T + 600, 600.0, 0))
     assert shown.view(1000).active == 0
@@ -259,7 +259,7 @@ def test_any_thread_may_tell_while_another_looks():
     done.set()
     looker.join()
     view = shown.view()
-    assert view.counts[State.COMPLETED] == view.total == 8000 and not shown.busy
+    assert view.counts[Phase.COMPLETED] == view.total == 8000 and not shown.busy
 
 
 def test_what_is_heard_and_never_looked_at_stays_bounded():

@@ -16,7 +16,7 @@ from nbflow.events import (
     Unsaved,
     Waiting,
 )
-from nbflow.step.states import ACTIVE, TERMINAL, TRANSITIONS, State, after
+from nbflow.step.phases import ACTIVE, TERMINAL, TRANSITIONS, Phase, after
 
 EVENTS = {
     Queued: Queued(1, 0.0, "fetch", (), None),
@@ -111,10 +111,10 @@ def test_a_retry_is_told_apart_from_the_first_attempt():
 
 def test_every_state_has_an_icon_and_a_word():
     """Else somebody who cannot see colours, or whose font lacks an icon, could not tell states apart."""
-    words = [state.word for state in State]
-    assert all(words) and all(len(state.icon) == 1 for state in State)
+    words = [state.word for state in Phase]
+    assert all(words) and all(len(state.icon) == 1 for state in Phase)
     assert len(set(words)) == len(words) - 1, "only a retry that runs reads as one that runs"
-    assert ACTIVE | TERMINAL == set(State) and not ACTIVE & TERMINAL
+    assert ACTIVE | TERMINAL == set(Phase) and not ACTIVE & TERMINAL
 
 
 def test_a_state_that_is_active_can_always_end():

@@ -19,16 +19,17 @@ from nbflow.events import (
     Missed,
     NotReady,
     Queued,
+    RolledBack,
     Started,
     TimedOut,
     Unsaved,
     Waiting,
 )
 
-__all__ = ["ACTIVE", "FAILURES", "TERMINAL", "TRANSITIONS", "State", "after"]
+__all__ = ["ACTIVE", "FAILURES", "TERMINAL", "TRANSITIONS", "Phase", "after"]
 
 
-class State(StrEnum):
+class Phase(StrEnum):
     """Where a step stands: its value is Prefect's name of the state, `icon` and `word` are what users read."""
 
     icon: str
@@ -48,6 +49,7 @@ class State(StrEnum):
     RETRYING = "Retrying", "◐", "running"
     COMPLETED = "Completed", "✓", "ran"
     CACHED = "Cached", "⚡", "cached"
+    ROLLED_BACK = "RolledBack", "↺", "rolled back"
     FAILED = "Failed", "✗", "failed"
     TIMED_OUT = "TimedOut", "◷", "timed out"
     CANCELLED = "Cancelled", "⊘", "cancelled"
@@ -55,52 +57,53 @@ class State(StrEnum):
     NOT_READY = "NotReady", "–", "not ready"  # noqa: RUF001 - a dash is meant
 
 
-FAILURES: Final = frozenset({State.FAILED, State.TIMED_OUT, State.CRASHED})
+FAILURES: Final = frozenset({Phase.FAILED, Phase.TIMED_OUT, Phase.CRASHED})
 """The step itself went wrong."""
-TERMINAL: Final = FAILURES | {State.COMPLETED, State.CACHED, State.CANCELLED, State.NOT_READY}
+TERMINAL: Final = FAILURES | {Phase.COMPLETED, Phase.CACHED, Phase.ROLLED_BACK, Phase.CANCELLED, Phase.NOT_READY}
 """Nothing but a log line comes after these."""
-ACTIVE: Final = frozenset(State) - TERMINAL
+ACTIVE: Final = frozenset(Phase) - TERMINAL
 """The step has not ended yet."""
 
-_ENDS: Final = {Failed: State.FAILED, TimedOut: State.TIMED_OUT, Cancelled: State.CANCELLED, Crashed: State.CRASHED}
+_ENDS: Final = {Failed: Phase.FAILED, TimedOut: Phase.TIMED_OUT, Cancelled: Phase.CANCELLED, Crashed: Phase.CRASHED}
 
-TRANSITIONS: Final[dict[tuple[State | None, type], State]] = {
+TRANSITIONS: Final[dict[tuple[Phase | None, type], Phase]] = {
     # from None: nothing is known of the step yet
-    (None, Queued): State.PENDING,
-    (None, Began): State.PENDING,
-    (State.PENDING, Began): State.PENDING,
-    (State.PENDING, Missed): State.PENDING,
-    (State.PENDING, Hit): State.CACHED,
-    (State.PENDING, NotReady): State.NOT_READY,
-    (State.PENDING, Started): State.RUNNING,
-    (State.AWAITING_RETRY, Started): State.RETRYING,
+    (None, Queued): Phase.PENDING,
+    (None, Began): Phase.PENDING,
+    (Phase.PENDING, Began): Phase.PENDING,
+    (Phase.PENDING, Missed): Phase.PENDING,
+    (Phase.PENDING, Hit): Phase.CACHED,
+    (Phase.PENDING, NotReady): Phase.NOT_READY,
+    (Phase.PENDING, Started): Phase.RUNNING,
+    (Phase.AWAITING_RETRY, Started): Phase.RETRYING,
     # a retry without a delay may come without `Waiting`
-    (State.RUNNING, Started): State.RETRYING,
-    (State.RETRYING, Started): State.RETRYING,
-    (State.RUNNING, Waiting): State.AWAITING_RETRY,
-    (State.RETRYING, Waiting): State.AWAITING_RETRY,
-    (State.RUNNING, Completed): State.COMPLETED,
-    (State.RETRYING, Completed): State.COMPLETED,
-    (State.COMPLETED, Unsaved): State.COMPLETED,
-    (State.RUNNING, Unsaved): State.RUNNING,
-    (State.RETRYING, Unsaved): State.RETRYING,
+    (Phase.RUNNING, Started): Phase.RETRYING,
+    (Phase.RETRYING, Started): Phase.RETRYING,
+    (Phase.RUNNING, Waiting): Phase.AWAITING_RETRY,
+    (Phase.RETRYING, Waiting): Phase.AWAITING_RETRY,
+    (Phase.RUNNING, Completed): Phase.COMPLETED,
+    (Phase.RETRYING, Completed): Phase.COMPLETED,
+    (Phase.COMPLETED, Unsaved): Phase.COMPLETED,
+    (Phase.COMPLETED, RolledBack): Phase.ROLLED_BACK,
+    (Phase.RUNNING, Unsaved): Phase.RUNNING,
+    (Phase.RETRYING, Unsaved): Phase.RETRYING,
     # `stale_on_error` serves an old entry when all attempts have failed
-    (State.RUNNING, Hit): State.CACHED,
-    (State.RETRYING, Hit): State.CACHED,
-    (State.AWAITING_RETRY, Hit): State.CACHED,
+    (Phase.RUNNING, Hit): Phase.CACHED,
+    (Phase.RETRYING, Hit): Phase.CACHED,
+    (Phase.AWAITING_RETRY, Hit): Phase.CACHED,
     # a deadline, an interrupt or a lost worker ends a step wherever it stands
     **{(state, event): end for state in ACTIVE for event, end in _ENDS.items()},
-    **{(state, Logged): state for state in State},
+    **{(state, Logged): state for state in Phase},
 }
 
 
-def after(state: State | None, event: Event) -> State | None:
+def after(state: Phase | None, event: Event) -> Phase | None:
     """The state of a step once `event` happened to it; None is a step that nobody heard of.
 
     An order that the table does not know changes nothing: what shows steps can never break one, and a
     runaway thread may speak up long after its step has ended.
 
     >>> after(None, Began(1, 0.0, "fetch", (), None))
-    <State.PENDING: 'Pending'>
+    <Phase.PENDING: 'Pending'>
     """
     return TRANSITIONS.get((state, type(event)), state)

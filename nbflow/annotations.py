@@ -1,0 +1,62 @@
+"""Words around an argument that say how it is taken: as it is, as one value for all, failures and all.
+
+Also the set of everything among arguments that stands for something else: while it is empty, as it is in most
+programs, no argument has to be searched.
+"""
+
+from typing import Any
+from weakref import WeakSet
+
+__all__ = ["Annotation", "alive", "allow_failure", "opaque", "quote", "unmapped"]
+
+alive: "WeakSet[Any]" = WeakSet()
+"""All futures, states and annotations of this process."""
+
+
+class Annotation:
+    """An argument with a word around it; a task gets the argument without it."""
+
+    __slots__ = ("__weakref__", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        alive.add(self)
+
+    def __repr__(self) -> str:
+        """`unmapped([1, 2])`."""
+        return f"{type(self).__name__}({self.value!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Made anew, so that the process that it comes to knows of it."""
+        return type(self), (self.value,)
+
+    def unwrap(self) -> Any:
+        """The argument."""
+        return self.value
+
+
+class unmapped(Annotation):  # noqa: N801 - Prefect's name, read as a word beside an argument, as those below
+    """An argument that `map` gives to every item as it is."""
+
+    __slots__ = ()
+
+
+class allow_failure(Annotation):  # noqa: N801
+    """A future as an argument: should it fail, its exception is passed in place of its value.
+
+    In a list, a dict or a future of a list, that holds for each future within.
+    """
+
+    __slots__ = ()
+
+
+class quote(Annotation):  # noqa: N801
+    """An argument that is passed as it is, and never searched for futures: they arrive as futures."""
+
+    __slots__ = ()
+
+
+class opaque(Annotation):  # noqa: N801
+    """A future as an argument that is resolved, or a large collection that is not searched for futures."""
+
+    __slots__ = ()
