@@ -5,12 +5,12 @@ programs, no argument has to be searched.
 """
 
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 __all__ = ["Annotation", "alive", "allow_failure", "opaque", "quote", "unmapped"]
 
-alive: "WeakSet[Any]" = WeakSet()
-"""All futures, states and annotations of this process."""
+alive: "WeakValueDictionary[int, Any]" = WeakValueDictionary()
+"""All futures, states and annotations of this process, each by its identity: two that are equal are still two."""
 
 
 class Annotation:
@@ -20,19 +20,20 @@ class Annotation:
 
     def __init__(self, value: Any) -> None:
         self.value = value
-        alive.add(self)
+        alive[id(self)] = self
 
     def __repr__(self) -> str:
         """`unmapped([1, 2])`."""
         return f"{type(self).__name__}({self.value!r})"
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and bool(self.value == other.value)  # type: ignore[attr-defined]
+
+    __hash__ = object.__hash__
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Made anew, so that the process that it comes to knows of it."""
         return type(self), (self.value,)
-
-    def unwrap(self) -> Any:
-        """The argument."""
-        return self.value
 
 
 class unmapped(Annotation):  # noqa: N801 - Prefect's name, read as a word beside an argument, as those below

@@ -26,7 +26,7 @@ class TaskSlot(Slot):
 
     def __init__(self, store: Store, key: str, task: str, identity: Identity, values: tuple[Any, ...]) -> None:
         self.store, self.key, self.task, self.clock = store, key, task, session.clock
-        self._identity, self._values = identity, values
+        self._identity, self._values, self.counting = identity, values, identity.parameters
 
     def check(self) -> None:
         """Digest again what the key was made of: it must be as it was before the run."""

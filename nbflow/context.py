@@ -5,11 +5,13 @@ reads them; neither needs to know the other.
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Any
 
-__all__ = ["FlowRun", "current_flow_run", "current_tags", "open_transaction", "submitted", "tags"]
+__all__ = ["FlowRun", "Scope", "current_flow_run", "current_scope", "current_tags", "open_transaction", "tags"]
 
 
 class FlowRun:
@@ -27,9 +29,8 @@ class FlowRun:
         defaults: Options of its tasks that say nothing themselves: `log_prints`, `persist_result`, `result_storage`,
             `result_serializer`, `cache_result_in_memory`; only those that are given here or around it.
         run_count: The attempt, counted from 1; 0 before the first.
-        start_time: When that attempt began, in seconds since the epoch; None before the first.
+        start_time: When that attempt began, in UTC; None before the first.
         state: A `State`, once it is known.
-        over: Why nothing may begin in it any more; None while it may.
     """
 
     def __init__(  # noqa: PLR0913 - it is all that its tasks and hooks may ask for
@@ -49,9 +50,8 @@ class FlowRun:
         self.tags, self.step, self.parent = tags, step, parent
         self.task_runner, self.defaults = task_runner, dict(defaults or {})
         self.run_count = 0
-        self.start_time: float | None = None
+        self.start_time: datetime | None = None
         self.state: Any = None
-        self.over: BaseException | None = None
 
     def __repr__(self) -> str:
         """`<FlowRun etl>`."""
@@ -59,7 +59,7 @@ class FlowRun:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without runner, parameters and outer runs: a worker submits nothing in it, and values do not travel twice."""
-        return self.__dict__ | {"task_runner": None, "parameters": {}, "parent": None, "state": None, "over": None}
+        return self.__dict__ | {"task_runner": None, "parameters": {}, "parent": None, "state": None}
 
     @property
     def depth(self) -> int:
@@ -67,14 +67,66 @@ class FlowRun:
         return 0 if self.parent is None else self.parent.depth + 1
 
 
+class Scope:
+    """Who waits for what is submitted here: one attempt of a flow, or a transaction. Any thread may add to it.
+
+    Args:
+        outer: The scope around it; where that one is over, so is this.
+
+    Attributes:
+        futures: All that were submitted, in order.
+        over: Why nothing may begin here any more; `""` while it may.
+    """
+
+    __slots__ = ("_inner", "futures", "outer", "over")
+
+    def __init__(self, outer: "Scope | None" = None) -> None:
+        self.outer = outer
+        self.futures: list[Any] = []
+        self.over = ""
+        self._inner: list[Scope] = []
+        if outer is not None:
+            outer._inner.append(self)  # noqa: SLF001 - it is one of us
+
+    def check(self) -> None:
+        """Refuse to begin a step whose flow has ended without it, as one that ran out of time does.
+
+        Raises:
+            CancelledError: It has.
+        """
+        scope: Scope | None = self
+        while scope is not None:
+            if scope.over:
+                raise CancelledError(scope.over)
+            scope = scope.outer
+
+    def add(self, future: Any) -> None:
+        """Wait for this one, too."""
+        self.futures.append(future)
+
+    def stop(self, why: str) -> None:
+        """Begin nothing any more, here and within; what is queued is cancelled."""
+        self.over = self.over or why
+        for future in self.futures:
+            future.cancel()
+        for scope in self._inner:
+            scope.stop(why)
+
+    def close(self) -> None:
+        """It has ended, and nothing in it goes on."""
+        if self.outer is not None:
+            self.outer._inner.remove(self)  # noqa: SLF001 - it is one of us
+        self.futures = []
+
+
 current_flow_run: ContextVar[FlowRun | None] = ContextVar("nbflow_flow_run", default=None)
 """The innermost flow that runs here."""
 
+current_scope: ContextVar[Scope | None] = ContextVar("nbflow_scope", default=None)
+"""Who waits for what is submitted here; None: the end of the process does."""
+
 current_tags: ContextVar[frozenset[str]] = ContextVar("nbflow_tags", default=frozenset())
 """The tags that hold here, besides those of a task's own."""
-
-submitted: ContextVar[list[Any] | None] = ContextVar("nbflow_submitted", default=None)
-"""Receives each future that is submitted here, for whoever waits for all of them at the end."""
 
 open_transaction: ContextVar[Any] = ContextVar("nbflow_transaction", default=None)
 """The innermost transaction that is open here, or None."""

@@ -3,6 +3,9 @@
 A user's own error passes through unchanged; none of these ever wraps it.
 """
 
+import pickle
+from typing import Any
+
 __all__ = [
     "CancelledRun",
     "ConfigurationError",
@@ -10,14 +13,20 @@ __all__ = [
     "DamagedError",
     "DurationError",
     "FailedRun",
+    "InDoubt",
+    "InProgress",
     "InterfaceError",
+    "KeyConflict",
+    "LedgerError",
     "NbflowError",
     "NotReadyError",
+    "RetryExhausted",
     "StepTimeout",
     "StoreError",
     "UnfinishedRun",
     "UnkeyableError",
     "UnstorableError",
+    "WorkerDied",
 ]
 
 
@@ -59,6 +68,10 @@ class DamagedError(StoreError):
     """An entry is torn, changed, or sealed by somebody else; nothing of it was unpickled."""
 
 
+class LedgerError(StoreError):
+    """The ledger is damaged, or of another version: nobody knows what was done, so nothing that has effects is run."""
+
+
 class UnstorableError(StoreError):
     """A result that must not or cannot be kept: its run changed an input, a part has no stored form, it is too big.
 
@@ -72,6 +85,18 @@ class UnstorableError(StoreError):
 
 
 # The caller must act.
+
+
+class InDoubt(NbflowError, RuntimeError):  # noqa: N818 - a state of affairs, as those below
+    """An effect may have happened or not: its call died or raised. Look, then tell by `once.resolve`."""
+
+
+class InProgress(NbflowError, RuntimeError):  # noqa: N818 - as above
+    """Somebody is at this effect now, perhaps the caller itself, further out."""
+
+
+class KeyConflict(NbflowError, ValueError):  # noqa: N818 - as above
+    """The key of an effect was used before, for another function or with other arguments."""
 
 
 class UnfinishedRun(NbflowError, RuntimeError):  # noqa: N818 - Prefect's name, as those below
@@ -99,4 +124,43 @@ class InterfaceError(NbflowError, RuntimeError):
 
 
 class StepTimeout(NbflowError, TimeoutError):  # noqa: N818 - a TimeoutError to whoever catches one
-    """A step ran past its `timeout_seconds` or `deadline_seconds`."""
+    """A step ran past its `timeout_seconds` or `deadline_seconds`.
+
+    Attributes:
+        limit: Seconds that the attempt had.
+        elapsed: Seconds after which it ended, or was given up.
+        stack: Where it was then, as the text of a traceback; `""` where nobody could look.
+    """
+
+    limit: float | None = None
+    elapsed: float | None = None
+    stack: str = ""
+
+
+class RetryExhausted(NbflowError, RuntimeError):  # noqa: N818 - as tenacity's RetryError, which says less
+    """No attempt gave a result that `retry_if_result` lets pass.
+
+    Attributes:
+        value: What the last attempt returned; a text that names its type, where it does not pickle and this was pickled.
+    """
+
+    def __init__(self, message: str, value: Any = None) -> None:
+        super().__init__(message)
+        self.value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """With its value, if that pickles."""
+        try:
+            pickle.dumps(self.value)
+        except Exception:  # noqa: BLE001 - whatever it is, the error itself must get through
+            state = {**self.__dict__, "value": f"({type(self.value).__name__}, which does not pickle)"}
+        else:
+            state = self.__dict__
+        return type(self), self.args, state
+
+
+# The machine must be looked at.
+
+
+class WorkerDied(NbflowError, RuntimeError):  # noqa: N818 - named after what happened, as Dask's KilledWorker is
+    """A worker process ended while it ran a step: killed, out of memory, or by an exit of its own."""

@@ -18,6 +18,7 @@ __all__ = [
     "Logged",
     "Missed",
     "NotReady",
+    "Progressed",
     "Queued",
     "RolledBack",
     "Started",
@@ -90,6 +91,15 @@ class Waiting(NamedTuple):
     attempt: int
     seconds: float
     error: str
+
+
+class Progressed(NamedTuple):
+    """Of the items of a job so many are done, in this process or in any other; `total` is None while nobody knows it."""
+
+    step: int
+    at: float
+    done: int
+    total: int | None
 
 
 class Completed(NamedTuple):
@@ -175,6 +185,7 @@ Event = (
     | Missed
     | Started
     | Waiting
+    | Progressed
     | Completed
     | RolledBack
     | Unsaved

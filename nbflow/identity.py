@@ -71,12 +71,14 @@ class Identity:
         parameters: Those that count, in the order of the signature.
         constants: Strings in the code reached that may name files.
         handles: Names of the types of live handles that the code reads as globals.
+        packed: The function as it was sent to a worker; None: it was not yet, or has to be packed for each call.
         hidden: Places, among the parameters that count, of those that are called like a password.
     """
 
     def __init__(self, owner: Any, fn: Callable[..., Any], options: TaskOptions) -> None:
         policy, excluded = policy_in(options), cast("frozenset[str]", options.ignore)
         self._owner, self._functions = owner, policy.functions
+        self.packed: bytes | None = None
         self._bind = binder(fn)
         self._names: tuple[str, ...] = self._bind.names
         excluded = excluded | policy.excluded if "inputs" in policy.parts else frozenset(self._names)

@@ -13,21 +13,23 @@ from concurrent.futures import CancelledError
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from nbflow.context import current_flow_run, current_scope
 from nbflow.controls import park
 from nbflow.engine import advance, arun
 from nbflow.events import Cancelled
 from nbflow.futures import Future, blocking
+from nbflow.remote import Remote
 from nbflow.session import session
 from nbflow.slot import Slot
-from nbflow.step.commands import Claim, Err, Ok, Outcome, Sleep
+from nbflow.step.commands import Err, Ok, Outcome, Sleep
 from nbflow.step.plan import Plan
-from nbflow.task_runners import ThreadPoolTaskRunner
+from nbflow.task_runners import TaskRunner, ThreadPoolTaskRunner, chosen
 from nbflow.work import Work
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["begun", "future_of", "join", "keep", "settle", "start_async", "start_job", "when_done"]
+__all__ = ["begun", "future_of", "join", "keep", "launch", "runner_here", "settle", "start_async", "start_job", "when_done"]
 
 _open: set[Future[Any]] = set()
 
@@ -36,16 +38,47 @@ Begin = Callable[[], tuple[Outcome | None, Plan | None, Work | None]]
 """Gives a step's outcome, or its plan and its hands."""
 
 
-def start_job(pool: ThreadPoolTaskRunner, step: int, future: Future[Any], begin: Begin) -> None:
-    """Run a submitted step on a pool."""
+_threads = ThreadPoolTaskRunner()
+
+
+def runner_here() -> TaskRunner:
+    """The runner that what is submitted here goes to: one that was chosen, else the flow's, else the session's."""
+    run = current_flow_run.get()
+    runner: TaskRunner | None = chosen.get() or (run.task_runner if run else None) or session.settings.task_runner
+    return runner or _threads
+
+
+def launch(step: int, future: Future[Any], begin: Begin, *, awaits: bool) -> None:
+    """Run a submitted step on the runner that holds here.
+
+    Args:
+        step: Its number.
+        future: Gets what it comes to.
+        begin: Begins it, on the runner.
+        awaits: Whether it is a coroutine's. Here it runs in the shared loop, whatever the runner; elsewhere its worker
+            has a loop of its own.
+    """
+    runner = runner_here()
+    if awaits and runner.hold is None and runner.executor is None:
+        start_async(step, future, begin)
+        if not runner.leaves:
+            future.wait()
+    else:
+        start_job(runner, step, future, begin)
+
+
+def start_job(pool: TaskRunner, step: int, future: Future[Any], begin: Begin) -> None:
+    """Run a submitted step on a runner."""
     keep(future)
+    pool.open.add(future)
+    future.add_done_callback(pool.open.discard)
     _Job(pool, step, future, begin).start()
 
 
 class _Job:
-    """A step on its way through a pool."""
+    """A step on its way through a runner."""
 
-    def __init__(self, pool: ThreadPoolTaskRunner, step: int, future: Future[Any], begin: Begin) -> None:
+    def __init__(self, pool: TaskRunner, step: int, future: Future[Any], begin: Begin) -> None:
         self.pool, self.step, self.future, self.begin = pool, step, future, begin
         self.context = contextvars.copy_context()
         self.context.run(blocking.set, pool.lend)
@@ -75,6 +108,8 @@ class _Job:
         if not begun(self.step, self.future):
             return None
         outcome, self.plan, self.work = self.begin()
+        if self.work is not None and self.pool.hold is not None:
+            self.work.away = Remote(self.pool.hold())
         return self._go() if outcome is None else outcome
 
     def _wake(self) -> Outcome | None:
@@ -86,7 +121,7 @@ class _Job:
         plan, work = self.plan, self.work
         assert plan is not None
         assert work is not None
-        hands = work.hands(Claim, Sleep)
+        hands = work.hands(*self.pool.leaves)
         state = advance(plan, hands, error=error)
         match state:
             case Ok() | Err():
@@ -196,7 +231,12 @@ def begun(step: int, future: Future[Any]) -> bool:
 
 
 def keep(future: Future[Any]) -> None:
-    """Remember a step that is on its way: the process waits for it before it ends."""
+    """Remember a step that is on its way: its flow waits for it, else the process before it ends."""
+    if future in _open:
+        return
+    if scope := current_scope.get():
+        scope.check()
+        scope.add(future)
     _join_at_exit()
     _open.add(future)
     future.add_done_callback(_open.discard)

@@ -10,19 +10,33 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from numbers import Real
 from typing import Any, Self
 
 from nbflow.cache_policies import CachePolicy, KeyFunction
 from nbflow.durations import Duration, seconds
 from nbflow.errors import ConfigurationError
 
-__all__ = ["Delay", "Errors", "TaskOptions", "option", "parse_delay", "parse_names"]
+__all__ = ["HOOKS", "Count", "Delay", "Errors", "Hook", "TaskOptions", "is_tenacity", "option", "parse_delay", "parse_names"]
 
 Delay = Duration | Sequence[Duration] | Callable[..., Any]
 """A duration, one for each retry (the last one repeats), `exponential_backoff(...)`, or a tenacity wait."""
 
+Count = int | Callable[..., Any]
+"""A number of retries, or a stop object of tenacity."""
+
+Hook = Callable[..., Any]
+"""Called when something happened to a run; sync or async. What it raises is logged, and stops nothing."""
+
 Errors = type[Exception] | str | tuple[type[Exception] | str, ...]
 """Exception classes, or their names (`"requests.Timeout"`, `"Timeout"`), so that nothing is imported for them."""
+
+
+HOOKS = ("on_running", "on_completion", "on_failure", "on_commit", "on_rollback")
+"""The options that are lists of functions."""
+
+_MOST = 50
+"""Delays of a list at most, as in Prefect."""
 
 
 def parse_count(text: str) -> int:
@@ -80,15 +94,24 @@ class TaskOptions:
 
     Attributes:
         name: What the step is called in panels and listings; by default the function's name. Not part of the key.
+        description: What it does, in words; by default the function's docstring.
+        tags: Words that its runs are found and limited by, besides those of `with tags(...)` around a call.
         version: Part of the key: another version runs again.
-        retries: Further attempts after a failure, so `retries=3` is up to 4 attempts.
+        task_run_name: What each run is called: a template of its parameters (`"{month}-{self.name}"`), or a function of
+            nothing, or of `parameters`, that gives the text. Made once a run.
+        retries: Further attempts after a failure, so `retries=3` is up to 4 attempts; or a stop object of tenacity.
         retry_delay_seconds: Before each retry: a duration, a list of them whose last one repeats,
             `exponential_backoff(...)`, or a wait object of tenacity.
         retry_jitter_factor: Spreads each delay d over up to d * (1 + factor) with mean d, after any cap.
-        retry_on: Only these errors are retried: classes, or names of classes; by default every `Exception`.
+        retry_condition_fn: Called as `(task, run, state)` after an attempt that failed and could be retried: whether it
+            is. `state.result()` raises the attempt's error. May be `async`, or any callable.
+        retry_on: Only these errors are retried: classes, or names of classes; by default every `Exception`. Or a
+            function of the error, which says whether, or after how many seconds; or a retry object of tenacity.
         give_up_on: These errors are never retried, whatever `retry_on` says.
         timeout_seconds: For one attempt.
         deadline_seconds: For all attempts and the waits between them.
+        retry_if_result: Called with a result: whether it is none, and to be tried again. It is never kept; if the last
+            attempt gives no other, `RetryExhausted` is raised, whose `value` it is.
         persist_result: True keeps every result, False none; None keeps what pure work returned (the README tells).
         cache_expiration: A result older than this is computed again; the reader's value counts. Implies keeping.
         cache_policy: Which parts of a call make its key: `INPUTS`, `TASK_SOURCE`, `DEFAULT` (both), ...; `NO_CACHE`
@@ -105,23 +128,40 @@ class TaskOptions:
         result_serializer: How the result becomes bytes: `pickle` (the default), `joblib` (compressed), `json`,
             `compressed/json`, or an object with `dumps(value) -> bytes` and `loads(bytes)`. Implies keeping.
         result_storage: Where results of this task are kept: a folder, or a `Store`. Implies keeping.
+        result_storage_key: A template that makes the whole key of a call, such as `"rows-{parameters[month]}"`: neither
+            code nor inputs count besides. `{task_run.name}` and `{flow_run.name}` are known too. Implies keeping.
+        cache_result_in_memory: Prefect's; a result is never kept as an object that the caller could change, so both
+            values do the same.
         log_prints: Lines that the step prints become log lines of the step.
+        on_running: Called before each attempt with the task, its run and the run's state, as the next two are.
+        on_completion: Called when there is a result; not for one that was kept, unless `hooks_on_hits`.
+        on_failure: Called once, when the last attempt has failed.
+        on_commit: Called with the transaction in which the result was kept, when it is committed.
+        on_rollback: Called with the transaction when it is rolled back after the task has succeeded in it.
+        hooks_on_hits: `on_completion` hooks are called for kept results too.
+        retry_after_yield: A generator that fails after its first item is started again, and yields from its first item
+            on; by default it is retried only as long as it has yielded nothing.
 
     Raises:
         ConfigurationError: An option cannot be meant as it was written.
     """
 
     name: str | None = None
+    description: str | None = None
+    tags: Iterable[str] = ()
     version: str | None = None
-    retries: int = option(0, "--retries", parse_count, "further attempts after a failure")
+    task_run_name: str | Callable[..., str] | None = None
+    retries: Count | None = option(None, "--retries", parse_count, "further attempts after a failure")
     retry_delay_seconds: Delay = option(
         0.0, "--retry-delay", parse_delay, "wait before a retry: 2, 1,5,30 or exp:1..60", metavar="SPEC"
     )
     retry_jitter_factor: float | None = option(
         None, "--jitter", parse_factor, "spread each delay d over up to d * (1 + F)", metavar="F"
     )
-    retry_on: Errors | None = option(None, "--retry-on", parse_names, "retry only these errors", metavar="NAMES")
+    retry_condition_fn: Callable[..., Any] | None = None
+    retry_on: Errors | Callable[..., Any] | None = option(None, "--retry-on", parse_names, "retry only these errors", metavar="NAMES")
     give_up_on: Errors | None = option(None, "--give-up-on", parse_names, "never retry these errors", metavar="NAMES")
+    retry_if_result: Callable[..., Any] | None = None
     timeout_seconds: Duration | None = option(None, "--timeout", seconds, "for one attempt", metavar="DUR")
     deadline_seconds: Duration | None = option(None, "--deadline", seconds, "for all attempts and waits", metavar="DUR")
     persist_result: bool | None = option(None, "--no-cache", None, "neither look a result up nor keep it", value=False)
@@ -144,22 +184,37 @@ class TaskOptions:
     )
     result_serializer: Any = None
     result_storage: Any = None
-    log_prints: bool = False
+    result_storage_key: str | None = None
+    cache_result_in_memory: bool | None = None
+    log_prints: bool | None = None
+    on_running: Iterable[Hook] | None = None
+    on_completion: Iterable[Hook] | None = None
+    on_failure: Iterable[Hook] | None = None
+    on_commit: Iterable[Hook] | None = None
+    on_rollback: Iterable[Hook] | None = None
+    hooks_on_hits: bool = False
+    retry_after_yield: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
-            raise ConfigurationError(f"retries={self.retries!r}: give a whole number, 0 or more")
+        count = self.retries
+        if count is not None and not is_tenacity(count) and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
+            raise ConfigurationError(f"retries={count!r}: give a whole number, 0 or more")
         factor = self.retry_jitter_factor
-        if factor is not None and not (isinstance(factor, (int, float)) and 0 <= factor < math.inf):
+        if factor is not None and not (type(factor) is not bool and isinstance(factor, Real) and 0 <= factor < math.inf):
             raise ConfigurationError(f"retry_jitter_factor={factor!r}: give a number, 0 or more")
         for name in ("timeout_seconds", "deadline_seconds", "cache_expiration"):
             value = getattr(self, name)
             if value is not None and seconds(value, name) == 0 and name != "cache_expiration":
                 raise ConfigurationError(f"{name}={value!r}: give more than nothing, or None for no limit")
         self._check_delay()
-        for name in ("retry_on", "give_up_on"):
-            _check_errors(name, getattr(self, name))
+        if isinstance(self.retry_on, type) or not callable(self.retry_on):
+            _check_errors("retry_on", self.retry_on)
+        _check_errors("give_up_on", self.give_up_on)
+        for name in ("retry_condition_fn", "retry_if_result"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                raise TypeError(f"{name}={value!r}: give a function")
         if self.cache_policy is not None and not isinstance(self.cache_policy, CachePolicy):
             raise ConfigurationError(f"cache_policy={self.cache_policy!r}: give a policy such as INPUTS + TASK_SOURCE")
         if self.cache_key_fn is not None and not callable(self.cache_key_fn):
@@ -170,12 +225,31 @@ class TaskOptions:
         if isinstance(self.files, str | os.PathLike) or not all(isinstance(e, str | os.PathLike) for e in self.files):
             raise ConfigurationError(f"files={self.files!r}: give a list of paths")
         object.__setattr__(self, "files", tuple(map(os.fspath, self.files)))
+        self._check_words()
+        for name in HOOKS:
+            object.__setattr__(self, name, _hooks(name, getattr(self, name)))
+
+    def _check_words(self) -> None:
+        if isinstance(self.tags, str) or not all(isinstance(each, str) for each in self.tags):
+            raise ConfigurationError(f"tags={self.tags!r}: give a list of words")
+        object.__setattr__(self, "tags", frozenset(self.tags))
+        for name in ("name", "description", "result_storage_key"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ConfigurationError(f"{name}={value!r}: give text")
+        name = self.task_run_name
+        if name is not None and not isinstance(name, str) and not callable(name):
+            raise ConfigurationError(f"task_run_name={name!r}: give a template, or a function that gives text")
 
     def _check_delay(self) -> None:
         delay: Any = self.retry_delay_seconds
         if callable(delay):
             return
-        for each in delay if isinstance(delay, (list, tuple)) else [delay]:
+        if isinstance(delay, str) or not isinstance(delay, Sequence):
+            delay = [delay]
+        if len(delay) > _MOST:
+            raise ConfigurationError(f"retry_delay_seconds has {len(delay)} delays: give {_MOST} at most, the last repeats")
+        for each in delay:
             seconds(each, "retry_delay_seconds")
 
     def but(self, **changes: Any) -> Self:
@@ -189,12 +263,29 @@ class TaskOptions:
         return replace(self, **changes)
 
 
+def is_tenacity(value: object) -> bool:
+    """Whether something is a wait, a stop or a condition of tenacity, or of a class made from one."""
+    return any(base.__module__.startswith("tenacity") for base in type(value).__mro__)
+
+
 def check_name(name: str) -> None:
     """Refuse an option that there is not, and name the nearest one."""
     known = [each.name for each in fields(TaskOptions)]
     if name not in known:
         near = get_close_matches(name, known, 1)
         raise ConfigurationError(f"there is no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+def _hooks(name: str, hooks: Any) -> tuple[Hook, ...]:
+    if hooks is None:
+        return ()
+    if callable(hooks) or not isinstance(hooks, Iterable):
+        raise TypeError(f"{name}={hooks!r}: give a list of functions")
+    made = tuple(hooks)
+    for each in made:
+        if not callable(each):
+            raise TypeError(f"{name} has {each!r}: give functions")
+    return made
 
 
 def _check_errors(name: str, errors: Errors | None) -> None:

@@ -19,6 +19,7 @@ from nbflow.explanation import cause
 from nbflow.logs import warn
 from nbflow.slot import NO_ENTRY
 from nbflow.store import Store, Verify, open_store, size_of, verify_of
+from nbflow.task_runners import TaskRunner
 from nbflow.world import exclude
 
 __all__ = ["Session", "Settings", "configure", "session"]
@@ -37,6 +38,7 @@ class Settings:
         panel: `auto`, `widget`, `html`, `text` or `off`, as `NBFLOW_PANEL`.
         verify: `full` checks bulk data when it is loaded, `sealed` only what code could hide in; as `NBFLOW_VERIFY`.
         max_size: Bytes that a store may hold, also as text such as `5GB`; as `NBFLOW_MAX_SIZE`.
+        task_runner: Where submitted steps run outside of flows; by default on threads.
     """
 
     store: "str | os.PathLike[str] | Store | None" = None
@@ -45,6 +47,7 @@ class Settings:
     panel: str | None = None
     verify: Verify | None = None
     max_size: int | None = None
+    task_runner: TaskRunner | None = None
 
 
 class Session:
@@ -111,9 +114,13 @@ class Session:
             return None
         return store
 
+    def store_of(self, task: str) -> Store | None:
+        """Where results of this label are kept; None where that cannot be had."""
+        return self._placed.get(task) or self.store_or_none()
+
     def explain(self, task: str, missed: Missed) -> str:
         """Why a step of this label missed, compared with the entries that there were then; `""` where it is told."""
-        store = self._placed.get(task) or self.store_or_none()
+        store = self.store_of(task)
         if missed.why != NO_ENTRY or not missed.traits or store is None:
             return ""
         return cause(store, task, missed.why, missed.traits, missed.at)[0]
@@ -153,6 +160,8 @@ def configure(**changes: Any) -> Settings:
         verify_of(changes["verify"])
     if changes.get("max_size") is not None:
         changes["max_size"] = size_of(changes["max_size"], "max_size")
+    if not isinstance(changes.get("task_runner"), TaskRunner | None):
+        raise ConfigurationError(f"task_runner={changes['task_runner']!r}: give a runner, such as ThreadPoolTaskRunner(4)")
     if isinstance(changes.get("store"), (str, os.PathLike)):
         changes["store"] = Path(changes["store"]).expanduser().absolute()
     session.settings = replace(session.settings, **changes)

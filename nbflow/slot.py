@@ -6,7 +6,7 @@ A function's slot and a cell's slot differ in how values are written and which f
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbflow import world
 from nbflow.clock import Clock
@@ -21,7 +21,7 @@ from nbflow.store import Draft, Store
 from nbflow.store.serializers import PICKLE, Paired
 from nbflow.trace import Fact, Traits
 
-__all__ = ["NO_ENTRY", "Slot", "overdue", "running"]
+__all__ = ["NO_ENTRY", "Elsewhere", "Slot", "overdue", "running"]
 
 NO_ENTRY = "no entry for this code and these inputs"
 """What a look lacks where the key is unknown: comparing with other entries tells more."""
@@ -31,6 +31,13 @@ running: ContextVar["Slot | None"] = ContextVar("nbflow_slot", default=None)
 
 overdue: set[str] = set()
 """Keys that somebody asked to compute anew: what is kept under them is passed over until a run has replaced it."""
+
+
+class Elsewhere(NamedTuple):
+    """What was found where a call ran in another process: why its result must not be kept, and bytes stored there."""
+
+    changed: str
+    size: int | None
 
 
 class Slot:
@@ -56,6 +63,10 @@ class Slot:
     """Where the run left seeded generators; a hit leaves them there too."""
     serializer: Any = None
     """How values become bytes; None is the store's own way."""
+    elsewhere: Elsewhere | None = None
+    """What another process found, where the call ran there: it takes the place of `check`."""
+    made: float | None = None
+    """When its entry was made; None: when it is saved."""
     parent: "Slot | None" = None
     """The slot that is being filled around this one."""
     _claimed = False
@@ -161,11 +172,18 @@ class Slot:
 
     def save(self, command: Save) -> int:
         """Keep a result: bytes stored. What cannot be kept is told once."""
+        elsewhere = self.elsewhere
+        if elsewhere is not None and elsewhere.size is not None:
+            overdue.discard(self.key)
+            return elsewhere.size
         draft = self.draft(command.outcome.value, command.cost)
         if self.random:
             draft = draft._replace(serializer=Paired(self.serializer or PICKLE, self.random))
         try:
-            self.check()
+            if elsewhere is None:
+                self.check()
+            elif elsewhere.changed:
+                raise UnstorableError(elsewhere.changed)
             return self.keep(draft)
         except UnstorableError as error:
             warn(f"{self.task}: the result is not kept: {error}")
@@ -182,5 +200,5 @@ class Slot:
 
     def draft(self, value: Any, cost: float) -> Draft:
         """An entry for this key, made now."""
-        made = self.clock.time()
+        made = self.clock.time() if self.made is None else self.made
         return Draft(self.key, self.task, value, cost, self.facts, self.traits, made, self.serializer)

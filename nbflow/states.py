@@ -94,13 +94,13 @@ class State(Generic[R]):
         object.__setattr__(self, "type", StateType(self.type))
         object.__setattr__(self, "name", self.name or self.type.value.capitalize())
         object.__setattr__(self, "timestamp", self.timestamp or _now())
-        alive.add(self)
+        alive[id(self)] = self
 
     def __setstate__(self, values: Any) -> None:
         """Back from a pickle, in whatever process."""
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
-        alive.add(self)
+        alive[id(self)] = self
 
     def __repr__(self) -> str:
         """`Failed(message='ValueError: no rows', type=FAILED)`; values are never part of it."""
@@ -205,19 +205,10 @@ def state_of(outcome: Outcome, *, cached: bool = False) -> State[Any]:
         if type(value) is State:
             return value
         return State(StateType.COMPLETED, "Cached" if cached else "", data=value)
-    error = outcome.error
-    if isinstance(error, ReturnedState):
-        return error.state
-    kind, name, words = _kind(error)
-    return State(kind, name, f"{words}{reason(error)}", error)
-
-
-class ReturnedState(FailedRun):
-    """A task returned a failed state, which counts as its failure. No user sees this: the state stands for it."""
-
-    def __init__(self, state: State[Any]) -> None:
-        super().__init__(state.message or f"it returned {state}")
-        self.state = state
+    if outcome.state is not None:
+        return cast("State[Any]", outcome.state)
+    kind, name, words = _kind(outcome.error)
+    return State(kind, name, f"{words}{reason(outcome.error)}", outcome.error)
 
 
 _ENDS: Final[tuple[tuple[Any, StateType, str, str], ...]] = (

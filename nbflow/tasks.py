@@ -8,6 +8,7 @@ and nothing can drift: the plan's own look, behind the lock, asks the same `judg
 import inspect
 import sys
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial, reduce, update_wrapper
 from pathlib import Path
@@ -20,7 +21,7 @@ from nbflow.events import Began, Failed, Hit, Missed, NotReady, Queued
 from nbflow.explanation import Explanation, explained
 from nbflow.futures import Future, FutureList, futures_in, resolve_futures_to_results
 from nbflow.identity import Identity, task_input_hash
-from nbflow.jobs import begun, keep, settle, start_async, start_job, when_done
+from nbflow.jobs import begun, keep, launch, settle, when_done
 from nbflow.keys.handles import reaches
 from nbflow.logs import current_step, warn
 from nbflow.mapping import items
@@ -30,7 +31,6 @@ from nbflow.step.commands import Err, Ok, Outcome
 from nbflow.step.plan import Plan, plan, reason
 from nbflow.step.policy import policy_of
 from nbflow.store import Store, serializer_of, storage_of
-from nbflow.task_runners import ThreadPoolTaskRunner
 from nbflow.work import Work, next_step
 
 __all__ = ["Task", "task", "task_input_hash"]
@@ -38,8 +38,6 @@ __all__ = ["Task", "task", "task_input_hash"]
 P = ParamSpec("P")
 R = TypeVar("R")
 Spelled = ParamSpec("Spelled")
-
-_pool = ThreadPoolTaskRunner()
 
 
 class Task(Generic[P, R]):
@@ -175,6 +173,7 @@ class Task(Generic[P, R]):
         body = partial(self.fn, *args, **kwargs)
         work = Work(step, body, slot, session.clock, session.bus, log_prints=self.options.log_prints)
         work.again = partial(self._submit, args, kwargs)
+        work.identity, work.keep = identity, policy.keep
         if slot is not None:
             named = [value for _, value in identity.globals()]
             work.mentions = (*identity.constants, *named, *identity.inputs(values))
@@ -256,7 +255,7 @@ class Task(Generic[P, R]):
         upstream = [] if not kwargs and ATOMS.issuperset(map(type, args)) else futures_in((args, kwargs))
         if upstream:
             keep(future)
-            when_done(upstream, partial(self._start_after, step, future, args, kwargs))
+            when_done(upstream, partial(copy_context().run, self._start_after, step, future, args, kwargs))
         else:
             self._start(step, future, args, kwargs, bound)
         return future
@@ -269,8 +268,7 @@ class Task(Generic[P, R]):
         kwargs: dict[str, Any],
         bound: Bound | None = None,
     ) -> None:
-        start = start_async if self.isasync else partial(start_job, _pool)
-        start(step, future, partial(self.enter, args, kwargs, step, bound))
+        launch(step, future, partial(self.enter, args, kwargs, step, bound), awaits=self.isasync)
 
     def _start_after(self, step: int, future: Future[R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """All that it depends on has ended: start, or be not ready."""

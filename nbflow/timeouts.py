@@ -2,7 +2,8 @@
 
 On the main thread an alarm interrupts Python code and blocking calls; native code that does not look at signals ends
 when it returns. In any other thread nothing can be stopped: `PyThreadState_SetAsyncExc` is never used, because its
-exception can arrive after the call has returned.
+exception can arrive after the call has returned. A coroutine is cancelled; one that holds up its loop is interrupted
+like a function.
 """
 
 import contextvars
@@ -11,17 +12,22 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any
 
 from nbflow.durations import spell
 from nbflow.errors import StepTimeout
+from nbflow.logs import warn
 from nbflow.step.commands import Err, Ok, Outcome
 
-__all__ = ["Expired", "Guard", "call_within", "interruptible", "late"]
+__all__ = ["Expired", "Guard", "await_within", "call_within", "interruptible", "late"]
 
 _AGAIN = 0.05  # seconds until an alarm that found the wrong stack rings again
+_GRACE = 0.25  # seconds that a body has at least to tidy up before its alarm rings a second time
+_FRAMES = 8  # that the stack of an attempt is shown with
+_SLACK = 0.5  # seconds past its limit after which an attempt is said to have been uninterruptible
 
 
 def call_within(call: Callable[[], Any], limit: float | None) -> Any:
@@ -33,9 +39,15 @@ def call_within(call: Callable[[], Any], limit: float | None) -> Any:
     return _on_own_thread(call, limit)
 
 
-def late(limit: float, more: str = "") -> StepTimeout:
-    """The error for an attempt that took more than `limit` seconds."""
-    return StepTimeout(f"the attempt took more than {spell(limit)}{more}")
+def late(limit: float, more: str = "", *, elapsed: float | None = None, stack: str = "") -> StepTimeout:
+    """The error for an attempt that took more than `limit` seconds, and ended `elapsed` seconds after it began."""
+    if elapsed is not None and elapsed > limit + _SLACK:
+        more = f"{more}; what it was doing could be interrupted only after {spell(elapsed)}"
+    error = StepTimeout(f"the attempt took more than {spell(limit)}{more}")
+    error.limit, error.elapsed, error.stack = limit, elapsed, stack
+    if stack:
+        error.add_note(f"nbflow: it was here:\n{stack.rstrip()}")
+    return error
 
 
 def interruptible() -> bool:
@@ -58,80 +70,179 @@ Expired.__name__ = Expired.__qualname__ = StepTimeout.__name__
 
 
 class Guard:
-    """One limit on the main thread, for a frame and all that it calls. Rings at most once, by raising `Expired`.
+    """One limit on the main thread, for a frame and all that it calls. Rings by raising `Expired`.
 
     A handler that raises while an async cell awaits would kill the kernel, so it raises only if the frame is on the
-    interrupted stack, and otherwise rings again a moment later. A limit around this one, or the user's own alarm, still
-    rings in its time, and is set again at the end.
+    interrupted stack, and otherwise rings again a moment later. Where the body swallows what was raised, it rings
+    again, each time after twice as long.
+
+    Attributes:
+        rang: Whether it has.
+        elapsed: Seconds from its start to then.
+        stack: What the body was doing then, as the text of a traceback.
     """
 
     def __init__(self, frame: FrameType, limit: float) -> None:
         self.frame: FrameType | None = frame
-        self.limit, self.rang, self.armed = limit, False, False
-        self.due = self.outer_due = math.inf
+        self.limit, self.rang, self.elapsed, self.stack = limit, False, 0.0, ""
+        self.due = math.inf
+        self._pause = max(limit, _GRACE)
+        self._began = 0.0
+        self._alarm: _Alarm | None = None
 
     def start(self) -> None:
         """Begin to count."""
-        now = time.monotonic()
-        left, self.again = signal.getitimer(signal.ITIMER_REAL)
-        self.due, self.outer_due = now + self.limit, (now + left if left else math.inf)
-        self.outer: Any = signal.getsignal(signal.SIGALRM)
-        self.armed = True
-        signal.signal(signal.SIGALRM, self.ring)
-        signal.setitimer(signal.ITIMER_REAL, min(self.limit, left or self.limit), _AGAIN)
+        self._began = time.monotonic()
+        self.due = self._began + self.limit
+        self._alarm = _alarm()
+        self._alarm.join(self)
 
-    def ring(self, number: int, interrupted: FrameType | None) -> None:
-        """The alarm's handler."""
-        now = time.monotonic()
-        if now >= self.outer_due and callable(self.outer):
-            self.outer_due = math.inf
-            self.outer(number, interrupted)
-        if now < self.due:
-            return
+    def ring(self, now: float, interrupted: FrameType | None) -> None:
+        """Raise, if what was interrupted is the guarded frame or was called by it."""
         frame = interrupted
         while frame is not None and self.frame is not None:
             if frame is self.frame:
-                self.rang, self.frame = True, None
+                self.due, self._pause = now + self._pause, self._pause * 2
+                if not self.rang:
+                    self.rang, self.elapsed = True, now - self._began
+                    self.stack = _spelled(interrupted, self.frame)
                 raise Expired(self)
             frame = frame.f_back
 
     def stop(self) -> None:
         """It cannot ring any more; again changes nothing. It may ring while this begins: then call it again."""
         self.frame = None
-        due, self.outer_due = self.outer_due, math.inf  # from here on it is put back, and rings by itself
-        if not self.armed:
+        if self._alarm is not None:
+            self._alarm.leave(self)
+            self._alarm = None
+
+    def late(self) -> StepTimeout:
+        """The error of an attempt that it ended."""
+        return late(self.limit, elapsed=time.monotonic() - self._began, stack=self.stack)
+
+
+class _Alarm:
+    """The one alarm of the process while there are guards. Coroutines start and stop theirs in any order.
+
+    The user's own alarm, or that of whoever runs us, still rings in its time, and is set again at the end.
+    """
+
+    def __init__(self, outer: Any) -> None:
+        self.outer = signal.SIG_DFL if outer is None else outer
+        self.outer_due, self.again = math.inf, 0.0
+        self.guards: list[Guard] = []
+        self.changing = False
+
+    def join(self, guard: Guard) -> None:
+        self.changing = True  # no alarm, of whoever, may raise between the steps of this
+        if not self.guards:
+            left, self.again = signal.getitimer(signal.ITIMER_REAL)
+            self.outer_due = time.monotonic() + left if left else math.inf
+            signal.signal(signal.SIGALRM, self.ring)
+        self.guards.append(guard)
+        self._arm()
+        self.changing = False
+
+    def leave(self, guard: Guard) -> None:
+        self.changing = True
+        if guard in self.guards:
+            self.guards.remove(guard)
+            if self.guards:
+                self._arm()
+            else:
+                self._put_back()
+        self.changing = False
+
+    def ring(self, number: int, interrupted: FrameType | None) -> None:
+        """The alarm's handler; the outermost guard counts first."""
+        if self.changing:  # it rings again at once
             return
-        self.armed = False
+        now = time.monotonic()
+        if now >= self.outer_due and callable(self.outer):
+            self.outer_due = now + self.again if self.again else math.inf
+            self.outer(number, interrupted)
+        for guard in tuple(self.guards):
+            if now >= guard.due:
+                guard.ring(now, interrupted)
+
+    def _arm(self) -> None:
+        due = min(self.outer_due, *(guard.due for guard in self.guards))
+        signal.setitimer(signal.ITIMER_REAL, max(due - time.monotonic(), 0.0001), _AGAIN)
+
+    def _put_back(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self.outer)
-        if due < math.inf:
-            signal.setitimer(signal.ITIMER_REAL, max(due - time.monotonic(), 0.001), self.again)
+        if self.outer_due < math.inf:
+            signal.setitimer(signal.ITIMER_REAL, max(self.outer_due - time.monotonic(), 0.001), self.again)
         elif self.again:
             signal.setitimer(signal.ITIMER_REAL, self.again, self.again)
+
+
+def _alarm() -> _Alarm:
+    """The alarm that holds now, or a new one over whatever the user has set."""
+    handler = signal.getsignal(signal.SIGALRM)
+    holder = getattr(handler, "__self__", None)
+    return holder if isinstance(holder, _Alarm) else _Alarm(handler)
 
 
 def _on_main_thread(call: Callable[[], Any], limit: float) -> Any:
     guard = Guard(sys._getframe(), limit)  # noqa: SLF001 - the documented way to one's own frame
     try:
-        guard.start()
-        value = call()
-        if guard.rang:  # the body swallowed even this
-            raise late(limit)
-    except Expired as expired:
-        if expired.guard is not guard:
-            raise
-        raise late(limit) from None
-    finally:
-        try:  # written out: a helper would leave its own frames open to the alarm
+        try:
+            guard.start()
+            value = call()
+        finally:
             guard.stop()
-        except Expired:
-            guard.stop()
+    except BaseException as error:
+        guard.stop()  # an alarm, of whoever, may have come while it stopped
+        if _is_of(guard, error):
+            raise guard.late() from None
+        raise
+    if guard.rang:  # the body swallowed even this
+        raise guard.late()
     return value
+
+
+async def await_within(call: Callable[[], Awaitable[Any]], limit: float | None) -> Any:
+    """Await, and raise `StepTimeout` where it takes more than `limit` seconds; None is no limit."""
+    if limit is None:
+        return await call()
+    import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+
+    timeout, began = asyncio.timeout(limit), time.monotonic()
+    guard = Guard(sys._getframe(), limit)  # noqa: SLF001 - as above
+    try:
+        try:
+            if interruptible():
+                guard.start()
+            async with timeout:
+                value = await call()
+        finally:
+            guard.stop()
+    except BaseException as error:
+        guard.stop()
+        if _is_of(guard, error):
+            raise guard.late() from None
+        if isinstance(error, TimeoutError) and timeout.expired():
+            stack = "".join(traceback.format_tb(error.__cause__.__traceback__, -_FRAMES)) if error.__cause__ else ""
+            raise late(limit, elapsed=time.monotonic() - began, stack=stack) from None
+        raise
+    if guard.rang:
+        raise guard.late()
+    return value
+
+
+def _is_of(guard: Guard, error: BaseException) -> bool:
+    """Whether a guard raised an error; a group of tasks packs it in."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_of(guard, each) for each in error.exceptions)
+    return isinstance(error, Expired) and error.guard is guard
 
 
 def _on_own_thread(call: Callable[[], Any], limit: float) -> Any:
     """Call in a thread that is given up at the limit; its late result is dropped."""
-    done, outcome = threading.Event(), list[Outcome]()
+    warn('timeout_seconds on a thread ends the waiting, not the work: a thread cannot be stopped; isolate="process" can')
+    done, outcome, began = threading.Event(), list[Outcome](), time.monotonic()
 
     def body() -> None:
         try:
@@ -144,7 +255,19 @@ def _on_own_thread(call: Callable[[], Any], limit: float) -> Any:
     thread.name = f"nbflow-timed-{thread.name}"
     thread.start()
     if not done.wait(limit):
-        raise late(limit, f"; a thread cannot be stopped: {thread.name} runs on, its result will be dropped")
+        stack = _spelled(sys._current_frames().get(thread.ident or 0), None)  # noqa: SLF001 - the documented way
+        more = f"; a thread cannot be stopped: {thread.name} runs on, its result will be dropped"
+        raise late(limit, more, elapsed=time.monotonic() - began, stack=stack)
     if isinstance(outcome[0], Err):
         raise outcome[0].error
     return outcome[0].value
+
+
+def _spelled(last: FrameType | None, first: FrameType | None) -> str:
+    """What a thread is doing, as the text of a traceback: from what `first` called on, without frames of nbflow."""
+    frames = []
+    while last is not None and last is not first:
+        if not last.f_globals.get("__name__", "").startswith(("nbflow.", "threading")):
+            frames.append((last, last.f_lineno))
+        last = last.f_back
+    return "".join(traceback.format_list(traceback.StackSummary.extract(iter(reversed(frames)), limit=-_FRAMES)))

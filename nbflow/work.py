@@ -5,26 +5,45 @@ A function's step and a cell's step differ in what is called; timing, telling an
 
 import itertools
 from collections.abc import Awaitable, Callable, Collection
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
+from contextvars import copy_context
+from threading import Thread
+from contextvars import ContextVar, Token
+from inspect import isawaitable, iscoroutine
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from nbflow import controls, world
 from nbflow.bus import Bus
 from nbflow.clock import Clock
 from nbflow.engine import Hands
 from nbflow.events import Crashed, Failed, Hit, Logged, TimedOut
-from nbflow.logs import current_step, logger, prints_to
+from nbflow.hooks import finish
+from nbflow.logs import current_step, logger, prints_to, warn
 from nbflow.slot import Slot, running
 from nbflow.step import commands as c
 from nbflow.step.plan import STALE
-from nbflow.timeouts import call_within, late
+from nbflow.step.policy import Keep
+from nbflow.timeouts import await_within, call_within
 from nbflow.trace import Fact
 
 __all__ = ["Around", "Work", "next_step"]
 
 next_step = itertools.count(1).__next__
 """A number for each step of this process."""
+
+_retried: ContextVar[tuple[str, int] | None] = ContextVar("nbflow_retried", default=None)
+"""The innermost step around this one that is retried: its name, and how often it is tried at most."""
+
+
+class Away(Protocol):
+    """Performs a step's calls in another process."""
+
+    def __call__(self, work: "Work", command: c.Call, /) -> c.Outcome:
+        """One attempt, while this thread waits."""
+
+    def stop(self) -> None:
+        """End the attempt, from another thread."""
 
 
 class Work:
@@ -53,10 +72,18 @@ class Work:
         self.log_prints = log_prints
         self.mentions: Collection[object] = ()
         """Values that may name files: they count where they do."""
+        self.name = "a step" if slot is None else slot.task
+        """What it is called in warnings."""
         self.files: Collection[object] = ()
         """Files that count because the user said so."""
         self.again: Callable[[], Any] | None = None
         """Submits the same call once more."""
+        self.away: Away | None = None
+        """Performs calls in another process; None: they are run here."""
+        self.identity: Any = None
+        """What its function is, for whoever sends it to another process."""
+        self.keep: Keep = "never"
+        """Whether its result is kept, as the policy has it."""
         self.seeds = False
         """Whether its code speaks of seeding."""
         self.touching: Collection[str] = ()
@@ -68,6 +95,7 @@ class Work:
             c.Now: self.now,
             c.Draw: self.draw,
             c.Call: self.call,
+            c.Ask: self.ask,
             c.Sleep: self.sleep,
             c.Tell: self.tell,
         }
@@ -79,7 +107,11 @@ class Work:
 
     def awaited(self) -> dict[type, Callable[[Any], Awaitable[Any]]]:
         """The commands that an event loop performs without holding its thread."""
-        awaited: dict[type, Callable[[Any], Awaitable[Any]]] = {c.Call: self.acall, c.Sleep: self.asleep}
+        awaited: dict[type, Callable[[Any], Awaitable[Any]]] = {
+            c.Call: self.acall,
+            c.Ask: self.aask,
+            c.Sleep: self.asleep,
+        }
         if slot := self.slot:
             awaited[c.Claim] = slot.aclaim
         return awaited
@@ -128,12 +160,36 @@ class Work:
         if waiting.stopped:
             raise CancelledError("the step was cancelled")
 
+    def ask(self, command: c.Ask) -> Any:
+        """What the user's own code says about an attempt, in this thread."""
+        try:
+            answer = command.question(*command.about)
+            return finish(answer) if iscoroutine(answer) else answer
+        except Exception as error:
+            self._complain(error)
+            raise
+
+    async def aask(self, command: c.Ask) -> Any:
+        """The same in an event loop."""
+        try:
+            answer = command.question(*command.about)
+            return await answer if isawaitable(answer) else answer
+        except Exception as error:
+            self._complain(error)
+            raise
+
+    def _complain(self, error: Exception) -> None:
+        logger.warning("nbflow: a question of %s about its retries raised", self.name, exc_info=error)
+
     def call(self, command: c.Call) -> c.Outcome:
         """One attempt, in this thread."""
+        if self.away is not None:
+            with controls.calling(self.step, self.away.stop):
+                return self.away(self, command)
         try:
-            with controls.calling(self.step), Around(self) as sight:
+            with controls.calling(self.step), Around(self, command) as sight:
                 value = call_within(self.body, command.timeout)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the plan decides about it
+        except (Exception, GeneratorExit) as error:  # noqa: BLE001 - whatever it is, the plan decides about it
             return c.Err(_own_frames(error))
         return self.ran(value, sight)
 
@@ -141,18 +197,37 @@ class Work:
         """One attempt of a coroutine."""
         import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
 
-        limit = asyncio.timeout(command.timeout)
+        if self.away is not None:
+            return await self._away(self.away, command)
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
+        stop = controls.calling(self.step, lambda: loop.call_soon_threadsafe(task.cancel))
         try:
-            with controls.calling(self.step, lambda: loop.call_soon_threadsafe(task.cancel)), Around(self) as sight:
-                async with limit:
-                    value = await self.body()
+            with stop, Around(self, command) as sight:
+                value = await await_within(self.body, command.timeout)
         except Exception as error:  # noqa: BLE001 - as above
-            if limit.expired() and isinstance(error, TimeoutError) and command.timeout is not None:
-                return c.Err(late(command.timeout))
             return c.Err(_own_frames(error))
         return self.ran(value, sight)
+
+    async def _away(self, away: "Away", command: c.Call) -> c.Outcome:
+        """One attempt in another process; a thread waits for it, and whoever cancels the task ends it."""
+        import asyncio  # noqa: PLC0415 - as above
+
+        answer: Future[c.Outcome] = Future()
+
+        def wait() -> None:
+            try:
+                answer.set_result(away(self, command))
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+                answer.set_exception(error)
+
+        Thread(target=copy_context().run, args=(wait,), name="nbflow-away", daemon=True).start()
+        try:
+            with controls.calling(self.step, away.stop):
+                return await asyncio.shield(asyncio.wrap_future(answer))
+        except asyncio.CancelledError:
+            away.stop()
+            raise
 
     def ran(self, value: Any, sight: world.Sight) -> c.Ok:
         """A value, with what its run was seen to depend on and to touch."""
@@ -167,13 +242,14 @@ class Around:
     Written out instead of as an `ExitStack`, which costs as much as all that it would hold.
     """
 
-    __slots__ = ("_prints", "_sight", "_slot", "_step", "work")
+    __slots__ = ("_call", "_outer", "_prints", "_sight", "_slot", "_step", "work")
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, work: Work, call: c.Call) -> None:
+        self.work, self._call = work, call
 
     def __enter__(self) -> world.Sight:
         work = self.work
+        self._outer = None if self._call.attempts == 1 else _nested(work, self._call)
         self._step = current_step.set(work.step)
         self._slot = running.set(work.slot or running.get())
         self._prints = prints_to(self._log) if work.log_prints else None
@@ -198,13 +274,25 @@ class Around:
             self._prints.__exit__(kind, error, trace)
         running.reset(self._slot)
         current_step.reset(self._step)
+        if self._outer is not None:
+            _retried.reset(self._outer)
 
     def _log(self, line: str) -> None:
         work = self.work
         work.bus.tell(Logged(work.step, work.clock.time(), "INFO", line))
 
 
-def _own_frames(error: Exception) -> Exception:
+def _nested(work: Work, call: c.Call) -> Token[tuple[str, int] | None]:
+    """Let steps within know that this one is retried. When it is, within one that is too, their attempts multiply."""
+    outer = _retried.get()
+    if outer is not None and call.attempt == 2:
+        name, most = outer
+        tries = f"{call.attempts} x {most} = {call.attempts * most} times" if call.attempts and most else "many times"
+        warn(f"{work.name} is retried within {name}, which is retried too: up to {tries} in all; retry one of them")
+    return _retried.set((work.name, call.attempts))
+
+
+def _own_frames(error: BaseException) -> BaseException:
     """The error without the frames of nbflow at the top of its traceback."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("nbflow."):

@@ -38,7 +38,7 @@ class Attempt:
         elif call.timeout is not None and frame is not None and interruptible():
             self._limit = Guard(frame, call.timeout)
         self._tee = Tee(shell)
-        self._around: Around | None = Around(work)
+        self._around: Around | None = Around(work, call)
         self.sight = self._around.__enter__()
         self._tee.__enter__()
 

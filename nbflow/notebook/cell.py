@@ -127,7 +127,7 @@ class Step:
             self.stage.touch(names)
 
     def made(self, name: str) -> None:
-        """A class statement has run."""
+        """The statement of a class or a decorated function has run."""
         if self.stage is not None:
             self.stage.made(name)
 

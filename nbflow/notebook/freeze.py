@@ -8,8 +8,8 @@ import io
 import pickle
 import sys
 import types
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from nbflow.errors import UnstorableError
@@ -21,6 +21,11 @@ from nbflow.store.serializers import Sink, Write, out_of_band
 
 __all__ = ["Freezer", "Surroundings", "leftover"]
 
+_STATE = (
+    "__defaults__", "__kwdefaults__", "__annotations__", "__dict__", "__qualname__", "__doc__", "__module__",
+    "__type_params__",
+)  # fmt: skip
+"""What a function has beside its code, its name and its closure."""
 _LOST = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType, io.IOBase)
 
 
@@ -36,6 +41,7 @@ class Surroundings:
         anchors: `id` of each array in whose memory inputs lie, to one of them.
         shared: `id` of each array in whose memory several of the cell's values lie.
         defined: Names whose statements are run again.
+        remade: `id` of what they are bound to, where it is no class, to the name.
     """
 
     namespace: dict[str, Any]
@@ -45,19 +51,25 @@ class Surroundings:
     anchors: Mapping[int, Any]
     shared: frozenset[int]
     defined: frozenset[str]
+    remade: Mapping[int, str] = field(default_factory=dict)
 
 
 class Freezer(pickle.Pickler):
     """Pickles the values of one cell.
 
+    Attributes:
+        made: Names whose statements will have been run again when what comes next is read.
+
     Raises:
         UnstorableError: A value has no content that could be stored, or could not be found again.
     """
 
-    def __init__(self, write: Write, around: Surroundings, buffers: list[pickle.PickleBuffer]) -> None:
+    def __init__(
+        self, write: Write, around: Surroundings, buffers: list[pickle.PickleBuffer], made: Iterable[str] = ()
+    ) -> None:
         super().__init__(Sink(write), 5, buffer_callback=out_of_band(buffers))
         self.dispatch_table = reducers()
-        self.around = around
+        self.around, self.made = around, {*made}
 
     def persistent_id(self, obj: Any) -> Any:
         """Where an object comes from, if it is not stored itself."""
@@ -68,6 +80,8 @@ class Freezer(pickle.Pickler):
             return self._by_name(obj, obj.__qualname__)
         if id(obj) in around.inputs:
             return "input", around.inputs[id(obj)].path
+        if id(obj) in around.remade:
+            return "made", self._made(around.remade[id(obj)])
         if isinstance(obj, types.CodeType) and obj in around.codes:
             return "code", around.codes[obj]
         if isinstance(obj, _LOST) and not isinstance(obj, (io.StringIO, io.BytesIO)):
@@ -77,11 +91,16 @@ class Freezer(pickle.Pickler):
     def _by_name(self, obj: Any, name: str) -> None:
         """Pickle will write a name of `__main__`: it must be there, and the same, in another kernel."""
         root = name.partition(".")[0]
-        if obj.__module__ != "__main__" or root in self.around.defined:
+        if obj.__module__ != "__main__" or (root in self.around.defined and self._made(root)):
             return
         live = self.around.namespace.get(root)
         if live is None or self.around.before.get(root) is not live:
             raise UnstorableError(f"{name} is not defined at the top of the cell, where it would be found again")
+
+    def _made(self, name: str) -> str:
+        if name not in self.made:
+            raise UnstorableError(f"it holds {name}, and is needed to define it")
+        return name
 
     def reducer_override(self, obj: Any) -> Any:
         """Functions, closures, views and figures, in ways of our own."""
@@ -90,7 +109,7 @@ class Freezer(pickle.Pickler):
             if obj.__code__ not in around.codes:
                 self._by_name(obj, obj.__qualname__)
                 return NotImplemented
-            state = obj.__defaults__, obj.__kwdefaults__, obj.__annotations__, obj.__dict__, obj.__qualname__
+            state = {name: getattr(obj, name) for name in _STATE if hasattr(obj, name)}
             return _function, (obj.__code__, around.namespace, obj.__name__, obj.__closure__), state, None, None, _fill
         if type(obj) is types.CellType:
             return _cell, (), obj.cell_contents, None, None, _fill_cell
@@ -146,9 +165,9 @@ def _cell() -> types.CellType:
     return types.CellType()
 
 
-def _fill(function: types.FunctionType, state: tuple[Any, ...]) -> None:
-    function.__defaults__, function.__kwdefaults__, function.__annotations__, more, function.__qualname__ = state
-    function.__dict__.update(more)
+def _fill(function: types.FunctionType, state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        setattr(function, name, value)
 
 
 def _fill_cell(cell: types.CellType, content: Any) -> None:

@@ -6,12 +6,15 @@ decorated function, a `namedtuple(...)` comes back by running its statement agai
 
 import ast
 import collections
+import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
-__all__ = ["CodePath", "definitions", "leads_to", "mentioned", "places", "speaks_of", "unbinds"]
+__all__ = [
+    "CodePath", "definitions", "imports", "leads_to", "mentioned", "places", "speaks_of", "targets", "unbinds",
+]  # fmt: skip
 
 CodePath = tuple[tuple[str, int], ...]
 """Names of code objects down to one, each counted among its equals."""
@@ -41,8 +44,15 @@ def _walk(code: types.CodeType) -> Iterator[tuple[CodePath, types.CodeType]]:
                 counts[inner.co_name] += 1
 
 
-def definitions(body: list[ast.stmt], bound: Mapping[str, Any]) -> dict[str, ast.stmt]:
-    """Statements at the top of a cell that made what some names are bound to, and can make it again."""
+def definitions(
+    body: list[ast.stmt], bound: Mapping[str, Any], codes: Container[types.CodeType]
+) -> dict[str, ast.stmt]:
+    """Statements at the top of a cell that made what some names are bound to, and can make it again.
+
+    A function of the cell's own code is found by its place and needs none, unless something from elsewhere decorates
+    it, which may keep it too.
+    """
+    own = {name for name, value in bound.items() if _coded(value, codes)}
     found: dict[str, ast.stmt] = {}
     for statement in body:
         match statement:
@@ -52,16 +62,52 @@ def definitions(body: list[ast.stmt], bound: Mapping[str, Any]) -> dict[str, ast
                 ast.FunctionDef(name=name, decorator_list=wrappers)
                 | ast.AsyncFunctionDef(name=name, decorator_list=wrappers)
             ):
-                made = bool(wrappers)
+                made = bool(wrappers) and not {name, *map(_root, wrappers)} <= own
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call()):
                 made = _named_after(bound.get(name), name)
             case _:
                 continue
+        found.pop(name, None)
         if made and name in bound:
             found[name] = statement
-        else:
-            found.pop(name, None)
     return found
+
+
+def targets(statement: ast.stmt) -> set[str]:
+    """The name that a statement binds which may have to be run again."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            return {name}
+        case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return {name}
+    return set()
+
+
+def imports(body: list[ast.stmt]) -> list[str]:
+    """Modules that the statements import by themselves, and that are loaded: `import a.b` gives `a` its `b`."""
+    found: dict[str, None] = {}
+    todo: list[ast.AST] = [*reversed(body)]
+    while todo:
+        match node := todo.pop():
+            case ast.Import(names=names):
+                found |= dict.fromkeys(each.name for each in names)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                found |= dict.fromkeys([module, *(f"{module}.{each.name}" for each in names)])
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                continue
+        todo += reversed([*ast.iter_child_nodes(node)])
+    return [name for name in found if name in sys.modules and name != "__main__"]
+
+
+def _coded(value: Any, codes: Container[types.CodeType]) -> bool:
+    return type(value) is types.FunctionType and value.__code__ in codes
+
+
+def _root(node: ast.expr) -> str:
+    """The name that an expression such as `app.route("/")` starts from."""
+    while isinstance(node, ast.Call | ast.Attribute | ast.Subscript):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _named_after(value: Any, name: str) -> bool:

@@ -3,26 +3,27 @@
 import ast
 import io
 import pickle
-import signal
-import threading
+import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from nbflow.errors import UnstorableError
 from nbflow.notebook import ambient
-from nbflow.notebook.forms import form, own, same
+from nbflow.notebook.forms import form
 from nbflow.notebook.freeze import Freezer, Surroundings, leftover
 from nbflow.notebook.heap import Path, at
-from nbflow.notebook.places import definitions, leads_to, mentioned
+from nbflow.notebook.interrupts import undisturbed
+from nbflow.notebook.places import definitions, leads_to
+from nbflow.notebook.remake import Maker, needs, remember
 from nbflow.notebook.replay import NotKept
 from nbflow.notebook.tee import Event
 from nbflow.notebook.transform import Cell
 from nbflow.store.serializers import Pickle, Write
 
-__all__ = ["CellPickle", "Recording", "put_into_effect", "remember", "undisturbed"]
+__all__ = ["CellPickle", "Recording", "put_into_effect"]
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +40,7 @@ class Recording:
         classes: Classes that it changed after their statement: attributes set, attributes deleted.
         marks: What to know of it whenever it is shown.
         settings: Those of libraries that it changed.
+        imports: Modules that it imported.
     """
 
     names: dict[str, Any]
@@ -50,6 +52,7 @@ class Recording:
     classes: dict[str, tuple[dict[str, Any], list[str]]] = field(default_factory=dict)
     marks: list[str] = field(default_factory=list)
     settings: ambient.Changes = field(default_factory=dict)
+    imports: list[str] = field(default_factory=list)
 
 
 class CellPickle(Pickle):
@@ -74,15 +77,17 @@ class CellPickle(Pickle):
         Raises:
             UnstorableError: Something cannot be stored; the name it belongs to is named.
         """
-        statements = definitions(self.cell.body, value.names)
-        needed = set().union(*map(mentioned, statements.values()))
+        statements = definitions(self.cell.body, value.names, self.around.codes)
         plain = {name: each for name, each in value.names.items() if name not in statements}
         plain = {name: each for name, each in plain.items() if not (leftover(each) and self._unfit(each))}
         values = [NotKept() if self._unfit(each) else each for each in value.values]
         buffers: list[Any] = []
         freezer = Freezer(write, self.around, buffers)
         try:
-            freezer.dump((sorted(statements), {name: each for name, each in plain.items() if name in needed}))
+            freezer.dump((value.imports, [*statements]))
+            for name, statement in statements.items():
+                freezer.dump({each: plain[each] for each in sorted(needs(self.cell.body, statement) & plain.keys())})
+                freezer.made.add(name)
             rest = value.changed, value.random, value.events, values, value.classes, value.marks, value.settings
             freezer.dump((plain, value.deleted, *rest))
         except Exception as error:  # noqa: BLE001 - whatever a value raises, that is why
@@ -93,26 +98,34 @@ class CellPickle(Pickle):
     def loads(self, data: Any, buffers: Sequence[Any]) -> Recording:
         """The recording again. Nothing of it is in effect yet."""
         thawer = _Thawer(io.BytesIO(data), self, buffers)
-        defined, needed = thawer.load()
-        thawer.made.update(needed)
-        fresh = _made(self, defined, thawer.made)
+        imports, defined = thawer.load()
+        for module in imports:
+            if module not in sys.modules:
+                import_module(module)
+        maker = Maker(self.cell.body, self.namespace, self._run)
+        thawer.made = maker.made
+        for name in defined:
+            maker.make(name, thawer.load())
         names, *rest = thawer.load()
-        left = Recording({**names, **{name: thawer.made[name] for name in defined}}, *rest)
-        for name, statement in fresh.items():
+        left = Recording({**names, **{name: maker.made[name] for name in defined}}, *rest, imports=imports)
+        for name, statement in maker.fresh.items():
             changed, deleted = left.classes.get(name, ({}, []))
             for attribute, value in changed.items():
-                setattr(thawer.made[name], attribute, value)
+                setattr(maker.made[name], attribute, value)
             for attribute in deleted:
-                delattr(thawer.made[name], attribute)
-            remember(name, statement, thawer.made[name])
+                delattr(maker.made[name], attribute)
+            remember(name, statement, maker.made[name])
         for path, _ in left.changed:
             at(self.before, path)  # all is at hand before anything is changed
         return left
 
+    def _run(self, statement: ast.stmt, names: dict[str, Any]) -> None:
+        exec(self.cell.compiled(self.filename, statement), self.namespace, names)  # noqa: S102 - the user's own code
+
     def _unfit(self, value: Any) -> str:
         """Why a value cannot be stored, or `""`."""
         try:
-            Freezer(len, self.around, []).dump(value)
+            Freezer(len, self.around, [], self.around.defined).dump(value)
         except Exception as error:  # noqa: BLE001 - whatever a value raises, that is why
             return _said(value, error)
         return ""
@@ -158,52 +171,9 @@ class _Thawer(pickle.Unpickler):
             case "code":
                 self.codes = self.codes or leads_to(self.pickles.cell.compiled(self.pickles.filename))
                 return self.codes[where]
+            case "made":
+                return self.made[where]
         return self.pickles.namespace
-
-
-_live: dict[str, tuple[bytes, type | None, dict[str, Any]]] = {}
-"""Name -> statement, class, what it held: classes that are still as their statement made them."""
-
-
-def _made(pickles: CellPickle, names: list[str], scratch: dict[str, Any]) -> dict[str, ast.stmt]:
-    """Run the statements of some names among the names that they need, and give those that had to be run.
-
-    Nothing is bound in the namespace yet. A live class of the same text is kept, so that older instances stay its own.
-    """
-    fresh: dict[str, ast.stmt] = {}
-    for statement in pickles.cell.body:
-        for name in _targets(statement).intersection(names):
-            kept = _kept(pickles.namespace.get(name), name, statement)
-            if kept is None:
-                exec(pickles.cell.compiled(pickles.filename, statement), pickles.namespace, scratch)  # noqa: S102 - the user's own code
-                fresh[name] = statement
-            else:
-                scratch[name] = kept
-    return fresh
-
-
-def _kept(now: Any, name: str, statement: ast.stmt) -> type | None:
-    text, live, held = _live.get(name, (b"", None, {}))
-    return live if live is not None and now is live and text == _text(statement) and same(held, own(live)) else None
-
-
-def _targets(statement: ast.stmt) -> set[str]:
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=name)]):
-            return {name}
-        case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-            return {name}
-    return set()
-
-
-def _text(statement: ast.stmt) -> bytes:
-    return ast.dump(statement).encode()
-
-
-def remember(name: str, statement: ast.stmt, value: Any) -> None:
-    """A class that a statement has just made: while it stays as it is, a hit keeps it."""
-    if isinstance(value, type):
-        _live[name] = _text(statement), value, own(value)
 
 
 def put_into_effect(recording: Recording, namespace: dict[str, Any], before: Mapping[str, Any]) -> None:
@@ -220,18 +190,3 @@ def put_into_effect(recording: Recording, namespace: dict[str, Any], before: Map
             namespace.pop(name, None)
         ambient.make(recording.settings)
 
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """An interrupt that comes meanwhile is raised at the end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if came:
-            signal.raise_signal(signal.SIGINT)

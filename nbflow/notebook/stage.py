@@ -11,8 +11,10 @@ from nbflow.notebook.forms import memory, own, same
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.heap import Heap, memories, sharing
 from nbflow.notebook.inputs import Inputs, cautious, ipythons, users_names
-from nbflow.notebook.places import definitions, places, unbinds
-from nbflow.notebook.restore import Recording, remember, undisturbed
+from nbflow.notebook.interrupts import undisturbed
+from nbflow.notebook.places import definitions, imports, places, unbinds
+from nbflow.notebook.remake import registered, remember
+from nbflow.notebook.restore import Recording
 from nbflow.notebook.tells import mark_of
 from nbflow.notebook.transform import Cell
 from nbflow.trace import Fact
@@ -50,6 +52,7 @@ class Stage:
         self._left: dict[str, bytes] = {}
         self._changed = False
         self.classes: dict[str, tuple[type, dict[str, Any]]] = {}
+        self.generic: dict[str, tuple[Any, list[Any]]] = {}
         self.figures = _figures()
         self.random = rng.snapshot(unseeded=True) if keep else None
         self.settings = ambient.taken()
@@ -60,10 +63,12 @@ class Stage:
         self.touched |= {n for n in names if n in before and self.namespace.get(n, _MISSING) is before[n]}
 
     def made(self, name: str) -> None:
-        """A class statement at the top of the cell has just run."""
+        """The statement of a class or a decorated function at the top of the cell has just run."""
         value = self.namespace.get(name)
         if isinstance(value, type):
             self.classes[name] = value, own(value)
+        elif value is not None:
+            self.generic[name] = value, registered(value)
 
     def rollback(self) -> None:
         """Put everything back as it was before the cell.
@@ -84,6 +89,7 @@ class Stage:
             sys.modules["matplotlib.pyplot"].close(number)
         self.touched.clear()
         self.classes.clear()
+        self.generic.clear()
 
     def facts(self) -> tuple[Fact, ...]:
         """What the run found out about names: reads that its text had left open, and which inputs are one object.
@@ -132,21 +138,30 @@ class Stage:
         alike = self.inputs - self.named if keyed else read
         changed = [(change.path, change.new) for change in self.heap.changed(read, alike)]
         self._changed = bool(changed)
-        statements = definitions(self.cell.body, bound)
+        codes = places(self.cell.compiled())
+        statements = definitions(self.cell.body, bound, codes)
         for name, statement in statements.items():
             remember(name, statement, bound[name])
+        remade = {id(bound[name]): name for name in statements if callable(bound[name])}
+        remade = {key: name for key, name in remade.items() if not isinstance(bound[name], type)}
+        for name, (value, known) in self.generic.items():
+            more = {id(each) for each in registered(value)} - {*map(id, known)} - remade.keys()
+            if name in statements and bound[name] is value and more:
+                raise UnstorableError(f"{name}: a function was registered with it; do that in a cell of its own")
         inputs = {key: found for key, found in self.heap.found.items() if found.spot.name in read}
         around = Surroundings(
             self.namespace,
             self.before,
             {key: found.spot for key, found in inputs.items()},
-            places(self.cell.compiled()),
+            codes,
             {id(owner): found.obj for found in inputs.values() if (owner := memory(found.obj)) is not None},
             memories(bound),
             frozenset(statements),
+            remade,
         )
         classes, settings = self._changed_classes(statements), ambient.changes(self.settings)
-        return Recording(bound, deleted, changed, classes=classes, settings=settings), around
+        loaded = imports([*self.cell.body, *self.cell.names.texts])
+        return Recording(bound, deleted, changed, classes=classes, settings=settings, imports=loaded), around
 
     def _decided(self) -> list[str]:
         """Names that turned out to be read, and count."""

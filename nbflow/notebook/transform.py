@@ -142,7 +142,7 @@ class Wrap:
             assert isinstance(attempt, ast.With)
             rest = checked(rest, found.checks_in(body), step)
             tell(rest, found.told, step)
-            attempt.body = _classes_told(self._shown(rest, step), step)
+            attempt.body = _definitions_told(self._shown(rest, step), step)
         return ast.Module([*head, loop], [])
 
     def _shown(self, body: list[ast.stmt], step: str) -> list[ast.stmt]:
@@ -186,12 +186,14 @@ class _Checks(ast.NodeTransformer):
         return node
 
 
-def _classes_told(body: list[ast.stmt], step: str) -> list[ast.stmt]:
-    """`<step>.made(name)` behind each class statement: what is changed in the class later, is seen by that."""
+def _definitions_told(body: list[ast.stmt], step: str) -> list[ast.stmt]:
+    """`<step>.made(name)` behind each class and decorated function: what is changed in it later, is seen by that."""
     told: list[ast.stmt] = []
     for each in body:
         told.append(each)
-        if isinstance(each, ast.ClassDef):
+        if isinstance(each, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            each.decorator_list or isinstance(each, ast.ClassDef)
+        ):
             told.append(_located(f"{step}.made({each.name!r})", each))
     return told
 

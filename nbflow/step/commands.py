@@ -1,10 +1,12 @@
 """What a plan asks of the world, and what the world answers."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from nbflow.events import Event
 
 __all__ = [
+    "Ask",
     "Call",
     "Claim",
     "Command",
@@ -50,10 +52,19 @@ class Call(NamedTuple):
     Attributes:
         attempt: Counted from 1.
         timeout: Seconds that this attempt may take, or None.
+        attempts: How many there are at most; 0 where nobody knows.
     """
 
     attempt: int
     timeout: float | None
+    attempts: int = 1
+
+
+class Ask(NamedTuple):
+    """Answer: what the user's own code says, or what it awaits to. Raises what it raises."""
+
+    question: Callable[..., Any]
+    about: tuple[Any, ...]
 
 
 class Sleep(NamedTuple):
@@ -75,7 +86,7 @@ class Tell(NamedTuple):
     event: Event
 
 
-Command = Now | Draw | Claim | Look | Load | Call | Sleep | Save | Tell
+Command = Now | Draw | Claim | Look | Load | Call | Ask | Sleep | Save | Tell
 
 
 class Seen(NamedTuple):
@@ -103,9 +114,10 @@ class Ok(NamedTuple):
 
 
 class Err(NamedTuple):
-    """The user's own error, or one that ends the step."""
+    """The user's own error, or one that ends the step; `state` is the failed state that it returned instead."""
 
     error: BaseException
+    state: Any = None
 
 
 Outcome = Ok | Err

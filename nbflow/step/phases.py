@@ -18,6 +18,7 @@ from nbflow.events import (
     Logged,
     Missed,
     NotReady,
+    Progressed,
     Queued,
     RolledBack,
     Started,
@@ -79,6 +80,7 @@ TRANSITIONS: Final[dict[tuple[Phase | None, type], Phase]] = {
     # a retry without a delay may come without `Waiting`
     (Phase.RUNNING, Started): Phase.RETRYING,
     (Phase.RETRYING, Started): Phase.RETRYING,
+    (Phase.RUNNING, Progressed): Phase.RUNNING,
     (Phase.RUNNING, Waiting): Phase.AWAITING_RETRY,
     (Phase.RETRYING, Waiting): Phase.AWAITING_RETRY,
     (Phase.RUNNING, Completed): Phase.COMPLETED,

@@ -12,11 +12,13 @@ from typing import Any
 from nbflow import events
 from nbflow.durations import ago, spell
 from nbflow.errors import NbflowError, StepTimeout, StoreError
-from nbflow.step.commands import Call, Claim, Command, Draw, Err, Load, Look, Now, Ok, Outcome, Save, Seen, Sleep, Tell
+from nbflow.step.commands import Call, Claim, Command, Err, Load, Look, Now, Ok, Outcome, Save, Seen, Sleep, Tell
+from nbflow.step.history import Attempt, note, reason, remember
 from nbflow.step.policy import Policy
-from nbflow.step.retry import backoff
+from nbflow.step.retry import Again, again
+from nbflow.step.waits import Tried
 
-__all__ = ["STALE", "Plan", "judge", "plan", "reason"]
+__all__ = ["STALE", "Plan", "judge", "plan", "reason", "unfit"]
 
 STALE = "a stale result"
 """What a step touches when a step inside it returned an old result in place of an error."""
@@ -58,12 +60,12 @@ def plan(step: int, policy: Policy, *, keyed: bool) -> Plan:
             if stored is not None:
                 return stored
         outcome: Outcome
-        outcome, cost, now = yield from _attempts(step, policy)
+        outcome, why, cost, now = yield from _attempts(step, policy)
         if isinstance(outcome, Err):
             stored = yield from _instead(step, policy, seen, outcome.error)
             if stored is not None:
                 return stored
-            yield Tell(_ending(step, now, outcome.error))
+            yield Tell(_ending(step, now, outcome.error, why))
             return outcome
         size = (yield from _save(step, policy, outcome, cost)) if keyed else 0
         yield Tell(events.Completed(step, now, cost, size))
@@ -116,25 +118,40 @@ def _instead(step: int, policy: Policy, seen: Seen, error: BaseException) -> Par
 
 
 def _attempts(step: int, policy: Policy) -> Part:
-    """Call until it works or the policy gives up; the outcome, the seconds its last attempt ran, and when it ended."""
-    attempt, began = 0, None
+    """Call until it works or the policy gives up.
+
+    Returns:
+        The outcome, why there was no further attempt, the seconds its last attempt ran, and when it ended.
+    """
+    attempt, began, history = 0, None, list[Attempt]()
     while True:
         attempt += 1
-        now, start = yield Now()
+        at, start = yield Now()
         began = start if began is None else began
-        yield Tell(events.Started(step, now, attempt, policy.attempts))
-        outcome: Outcome = yield Call(attempt, _limit(policy, start - began))
+        yield Tell(events.Started(step, at, attempt, policy.attempts))
+        outcome: Outcome = yield Call(attempt, _limit(policy, start - began), policy.attempts)
         now, end = yield Now()
-        if isinstance(outcome, Ok):
-            return outcome, end - start, now
-        elapsed = end - began
-        wait = backoff(policy, attempt, outcome.error, elapsed, (yield Draw()) if policy.jitter else 0.0)
-        if wait is None:
-            if attempt > 1:
-                outcome.error.add_note(f"nbflow: {attempt} attempts in {spell(elapsed)}")
-            return outcome, end - start, now
-        yield Tell(events.Waiting(step, now, attempt, wait, reason(outcome.error)))
-        yield Sleep(wait)
+        if isinstance(outcome, Ok) and policy.unfit is None:
+            return outcome, "", end - start, now
+        verdict = yield from again(policy, Tried(attempt, outcome, end - began), now)
+        del outcome  # and all that its frames hold, before the next attempt makes it anew
+        if not isinstance(verdict, Again):
+            if isinstance(verdict.outcome, Err):
+                history.append(Attempt(attempt, at, end - start, reason(verdict.outcome.error)))
+                _tell_of(history, verdict.outcome.error, end - began, verdict.why)
+            return verdict.outcome, verdict.why, end - start, now
+        history.append(Attempt(attempt, at, end - start, verdict.why, verdict.wait))
+        yield Tell(events.Waiting(step, now, attempt, verdict.wait, verdict.why))
+        yield Sleep(verdict.wait)
+
+
+def _tell_of(history: list[Attempt], error: BaseException, elapsed: float, why: str) -> None:
+    """Let an error say how often it was tried, and why not once more."""
+    if len(history) > 1:
+        note(error, f"nbflow: {len(history)} attempts in {spell(elapsed)}")
+    if why:
+        note(error, f"nbflow: not retried: {why}")
+    remember(error, history)
 
 
 def _limit(policy: Policy, elapsed: float) -> float | None:
@@ -147,7 +164,7 @@ def _limit(policy: Policy, elapsed: float) -> float | None:
 
 def _save(step: int, policy: Policy, outcome: Ok, cost: float) -> Part:
     """Bytes stored. Whatever goes wrong costs the entry, never the result."""
-    why = _unfit(policy, outcome)
+    why = unfit(policy, outcome)
     if not why:
         try:
             size: int = yield Save(outcome, cost)
@@ -160,7 +177,7 @@ def _save(step: int, policy: Policy, outcome: Ok, cost: float) -> Part:
     return 0
 
 
-def _unfit(policy: Policy, outcome: Ok) -> str:
+def unfit(policy: Policy, outcome: Ok) -> str:
     """Why a result is not kept, `""` if it is.
 
     Nobody asked to keep it, and the step ran for its effects or for fresh data: to skip it next time would be wrong. Or
@@ -175,33 +192,22 @@ def _unfit(policy: Policy, outcome: Ok) -> str:
     return "it returned None; give persist_result=True" if outcome.value is None else ""
 
 
-def _ending(step: int, now: float, error: BaseException) -> events.Event:
-    """The event that tells how a step ended without a value."""
-    if isinstance(error, StepTimeout):
-        return events.TimedOut(step, now, reason(error), _trace(error))
+def _ending(step: int, now: float, error: BaseException, why: str = "") -> events.Event:
+    """The event that tells how a step ended without a value, and why it was not retried where that needs words."""
+    words = reason(error) + (f" · not retried: {why}" if why else "")
     if _is_cancelled(error):
-        return events.Cancelled(step, now, reason(error))
-    if isinstance(error, Exception):
-        return events.Failed(step, now, reason(error), _trace(error))
-    return events.Crashed(step, now, reason(error), _trace(error))
+        return events.Cancelled(step, now, words)
+    kind = events.TimedOut if isinstance(error, StepTimeout) else events.Failed
+    return (kind if isinstance(error, Exception) else events.Crashed)(step, now, words, _trace(error))
 
 
 def _is_cancelled(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError"  # asyncio's or the futures'
 
 
-def reason(error: BaseException) -> str:
-    """An error in one line: its class and the first line of what it says."""
-    try:
-        first = next(iter(str(error).splitlines()), "")
-    except Exception:  # noqa: BLE001 - an error whose text raises is still an error to tell
-        first = "(its text cannot be shown)"
-    return (f"{type(error).__name__}: {first}" if first else type(error).__name__)[:500]
-
-
 def _trace(error: BaseException) -> str:
     """The last part of its traceback, at most 8 KB."""
     try:
         return "".join(traceback.format_exception(error))[-8192:]
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - its text or a part of it cannot be shown
         return reason(error)

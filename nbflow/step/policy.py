@@ -4,12 +4,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nbflow.durations import seconds
-from nbflow.options import TaskOptions
-from nbflow.step.waits import Wait, wait_of
+from nbflow.options import TaskOptions, is_tenacity
+from nbflow.step.waits import Question, Wait, about_error, about_value, asked, wait_of
 
-__all__ = ["Policy", "policy_of"]
+__all__ = ["Keep", "Policy", "policy_of"]
 
 Keep = Literal["always", "pure", "never"]
+
+_UNKNOWN = 50
+"""Retries that a function of their number is asked for delays of, where only a stop of tenacity bounds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +24,15 @@ class Policy:
         max_age: An older entry is not fresh.
         refresh: Every entry counts as not fresh.
         stale: An entry that is not fresh is better than an error.
-        attempts: At most so many, 1 or more.
+        attempts: At most so many, 1 or more; 0 where only `stop` knows.
+        stop: Asked whether to give up, after a wait was found.
         wait: Seconds before the retry that follows attempt n, with its error and the time so far.
         jitter: Factor that spreads a wait, or 0.
         retry_on: Only these errors are retried; empty: every `Exception`. Classes or names of classes.
         give_up_on: These are never retried.
+        retry_if: Asked about an error that may be retried: whether, or after how many seconds.
+        condition: Asked last whether an error is retried.
+        unfit: Asked about a result: whether it is none, and to be tried again.
         timeout: For one attempt.
         deadline: For all attempts and waits.
     """
@@ -35,27 +42,45 @@ class Policy:
     refresh: bool = False
     stale: bool = False
     attempts: int = 1
+    stop: Question | None = None
     wait: Wait = field(default=lambda *_: 0.0)
     jitter: float = 0.0
     retry_on: tuple[type[Exception] | str, ...] = ()
     give_up_on: tuple[type[Exception] | str, ...] = ()
+    retry_if: Question | None = None
+    condition: Question | None = None
+    unfit: Question | None = None
     timeout: float | None = None
     deadline: float | None = None
 
 
-def policy_of(options: TaskOptions) -> Policy:
-    """The policy that options spell out."""
+def policy_of(options: TaskOptions, condition: Question | None = None) -> Policy:
+    """The policy that options spell out.
+
+    Args:
+        options: As the user wrote them.
+        condition: What asks their `retry_condition_fn`, which wants to know of a task and a run.
+    """
     max_age = _limit(options.cache_expiration)
+    attempts, stop = _bounds(options.retries)
+    retry_on, retry_if = _wanted(options.retry_on)
+    unfit = options.retry_if_result
+    if unfit is None and is_tenacity(options.retry_on):
+        unfit = options.retry_on  # tenacity's own ask about results too
     return Policy(
         keep=_keep(options),
         max_age=max_age,
         refresh=bool(options.refresh_cache),
         stale=bool(options.stale_on_error),
-        attempts=options.retries + 1,
-        wait=wait_of(options.retry_delay_seconds, options.retries),
+        attempts=attempts,
+        stop=stop,
+        wait=wait_of(options.retry_delay_seconds, attempts - 1 if attempts else _UNKNOWN),
         jitter=options.retry_jitter_factor or 0.0,
-        retry_on=_errors(options.retry_on),
+        retry_on=retry_on,
         give_up_on=_errors(options.give_up_on),
+        retry_if=retry_if,
+        condition=condition,
+        unfit=asked(unfit, about_value),
         timeout=_limit(options.timeout_seconds),
         deadline=_limit(options.deadline_seconds),
     )
@@ -72,6 +97,21 @@ def _keep(options: TaskOptions) -> Keep:
 
 def _limit(duration: Any) -> float | None:
     return None if duration is None else seconds(duration)
+
+
+def _bounds(retries: Any) -> tuple[int, Question | None]:
+    """How many attempts there are at most, and whom to ask where a number does not say it all."""
+    if retries is None or isinstance(retries, int):
+        return (retries or 0) + 1, None
+    most = getattr(retries, "max_attempt_number", None)  # tenacity's stop_after_attempt
+    return (max(1, most), None) if isinstance(most, int) else (0, asked(retries, about_error))
+
+
+def _wanted(errors: Any) -> tuple[tuple[type[Exception] | str, ...], Question | None]:
+    """Errors that `retry_on` names, and whom to ask where it is a function."""
+    if callable(errors) and not isinstance(errors, type):
+        return (), asked(errors, about_error)
+    return _errors(errors), None
 
 
 def _errors(errors: Any) -> tuple[type[Exception] | str, ...]:

@@ -1,38 +1,202 @@
-"""Retry arithmetic: is there another attempt, and when. No clock, no sleep, no randomness of its own."""
+"""After an attempt: is its result taken, is there another attempt, and when. No clock, no sleep, no code of the user's.
 
-from collections.abc import Sequence
-from math import exp, log, log2
+Conditions go from cheap to dear: the count, classes of errors, the user's questions, then the wait and who else has a
+word in it (`Retry`, a server), at last the deadline. The first that says no ends the step with the user's own error.
+"""
 
-from nbflow.errors import ConfigurationError
+from collections.abc import Generator, Sequence
+from math import exp, isfinite, log, log2
+from typing import Any, Final, NamedTuple
+
+from nbflow.durations import spell
+from nbflow.errors import RetryExhausted
+from nbflow.step.commands import Ask, Command, Draw, Err, Ok, Outcome
+from nbflow.step.hints import Retry, asked_by_server, behind, explicit
+from nbflow.step.history import reason
 from nbflow.step.policy import Policy
+from nbflow.step.waits import Question, Tried
 
-__all__ = ["backoff", "jittered", "matches"]
+__all__ = ["Again", "Over", "again", "jittered", "matches", "retryable"]
+
+_PATIENCE: Final = 60.0
+"""Seconds that a server may ask for, where neither a deadline nor a delay of the options says that more is fine."""
+_LONGEST: Final = 366 * 86400.0
+"""Seconds that any wait takes at most: no clock counts as far as doubling does."""
 
 
-def backoff(policy: Policy, attempt: int, error: BaseException, elapsed: float, draw: float) -> float | None:
-    """Seconds to wait before the next attempt, or None to give up.
+class Again(NamedTuple):
+    """There is another attempt `wait` seconds from now; `why` in a line."""
+
+    wait: float
+    why: str
+
+
+class Over(NamedTuple):
+    """The step has come to `outcome`; `why` it was not retried in words, where that needs any."""
+
+    outcome: Outcome
+    why: str = ""
+
+
+class _No(NamedTuple):
+    """There is no further attempt, `why` in words."""
+
+    why: str
+
+
+Deciding = Generator[Command, Any, Again | Over]
+
+
+def again(policy: Policy, tried: Tried, now: float) -> Deciding:
+    """What follows an attempt.
 
     Args:
         policy: Whether and how to retry.
-        attempt: The attempt that failed, counted from 1.
-        error: What it raised. Anything but an `Exception` (an interrupt, a cancellation) is never retried.
-        elapsed: Seconds since the first attempt began.
-        draw: A random number from [0, 1), for the jitter.
-
-    Raises:
-        ConfigurationError: The user's wait gave something that is not a number of seconds.
+        tried: The attempt. An error that is no `Exception` (an interrupt, a cancellation) is never retried.
+        now: Seconds since the epoch.
     """
-    if attempt >= policy.attempts or not isinstance(error, Exception) or matches(error, policy.give_up_on):
-        return None
-    if policy.retry_on and not matches(error, policy.retry_on):
-        return None
-    wait = policy.wait(attempt, error, elapsed)
-    if not 0 <= wait < float("inf"):
-        raise ConfigurationError(f"retry_delay_seconds gave {wait!r} after attempt {attempt}: give seconds, 0 or more")
-    wait = jittered(wait, policy.jitter, draw)
-    if policy.deadline is not None and elapsed + wait >= policy.deadline:
-        return None
-    return wait
+    outcome = tried.outcome
+    if isinstance(outcome, Ok):
+        if policy.unfit is None:
+            return Over(outcome)
+        try:
+            unfit = yield Ask(policy.unfit, (tried,))
+        except Exception as raised:  # noqa: BLE001 - as if the step itself had said it
+            return Over(Err(raised))
+        if not unfit:
+            return Over(outcome)
+        why = f"retry_if_result does not accept the {type(outcome.value).__name__} that it returned"
+    else:
+        why = reason(outcome.error)
+    verdict = yield from _retried(policy, tried, now, why)
+    return verdict if isinstance(verdict, Again) else Over(_last(outcome, why), verdict.why)
+
+
+def _last(outcome: Outcome, why: str) -> Outcome:
+    """What a step without a further attempt has come to."""
+    if isinstance(outcome, Ok):
+        return Err(RetryExhausted(why, outcome.value))
+    error = outcome.error
+    return Err(behind(error) or error) if isinstance(error, Retry) else outcome
+
+
+def _retried(policy: Policy, tried: Tried, now: float, why: str) -> Generator[Command, Any, Again | _No]:
+    """Whether there is another attempt after one that failed."""
+    if policy.attempts and tried.attempt >= policy.attempts:
+        return _No("")
+    error = None if isinstance(tried.outcome, Ok) else tried.outcome.error
+    wanted = [] if error is None else explicit(error)
+    delay: float | None = max((each.after for each in wanted if each.after is not None), default=None)
+    exact, floor = delay is not None, 0.0
+    if error is not None:
+        if not retryable(policy, error):
+            return _No("")
+        if not wanted:
+            verdict = yield from _conditions(policy, tried)
+            if isinstance(verdict, _No):
+                return verdict
+            delay = verdict
+        if not exact:
+            floor = yield from _floor(error, now)
+    draw = yield Draw()
+    if delay is None:
+        try:
+            delay = yield Ask(policy.wait, (tried.attempt, tried.outcome[0], tried.elapsed, draw))
+        except Exception as raised:  # noqa: BLE001 - the user's own error is the one to know
+            return _No(f"retry_delay_seconds raised {reason(raised)}")
+        if not _is_wait(delay):
+            return _No(f"retry_delay_seconds gave {delay!r}: give seconds, 0 or more")
+    wait = max(0.0, floor * (1 + policy.jitter * draw), _spread(delay, policy, draw, exact=exact))
+    refused = _too_long(policy, tried.elapsed, wait, floor, delay)
+    if not refused and policy.stop is not None:
+        stop = yield from _answer("retries", policy.stop, tried._replace(wait=wait))
+        refused = stop.why if isinstance(stop, _No) else "" if not stop else "retries says so"
+    if refused:
+        return _No(refused)
+    return Again(min(wait, _LONGEST), f"{why} · the server asks to wait {spell(floor)}" if floor else why)
+
+
+def _floor(error: BaseException, now: float) -> Generator[Command, Any, float]:
+    """Seconds that a server asks for, at least."""
+    try:
+        return (yield Ask(asked_by_server, (error, now))) or 0.0
+    except Exception:  # noqa: BLE001 - headers of whatever kind are nothing that could fail the step
+        return 0.0
+
+
+def _spread(delay: float, policy: Policy, draw: float, *, exact: bool) -> float:
+    """A delay with its jitter; one that somebody asked for is never shortened."""
+    return delay * (1 + policy.jitter * draw) if exact else jittered(delay, policy.jitter, draw)
+
+
+def _conditions(policy: Policy, tried: Tried) -> Generator[Command, Any, float | _No | None]:
+    """Ask the user's conditions: after how many seconds, None where they do not say, or that there is no retry."""
+    delay = None
+    if policy.retry_if is not None:
+        answer = yield from _answer("retry_on", policy.retry_if, tried)
+        if isinstance(answer, _No):
+            return answer
+        if type(answer) in {int, float}:
+            if not _is_wait(answer):
+                return _No(f"retry_on gave {answer!r}: give True, False or seconds, 0 or more")
+            delay = float(answer)
+        elif answer is None:
+            return _No("retry_on gave None: give True, False or seconds")
+        elif not answer:
+            return _No("")
+    if policy.condition is not None:
+        answer = yield from _answer("retry_condition_fn", policy.condition, tried)
+        if isinstance(answer, _No):
+            return answer
+        if not answer:
+            return _No("")
+    return delay
+
+
+def _answer(option: str, question: Question, tried: Tried) -> Generator[Command, Any, Any]:
+    """What the user's code says; a question that fails is no reason to lose the user's own error."""
+    try:
+        return (yield Ask(question, (tried,)))
+    except Exception as raised:  # noqa: BLE001 - whatever it is, it is told
+        return _No(f"{option} raised {reason(raised)}")
+
+
+def _is_wait(delay: Any) -> bool:
+    try:
+        return isfinite(delay) and delay >= 0
+    except (TypeError, OverflowError):
+        return False
+
+
+def _too_long(policy: Policy, elapsed: float, wait: float, floor: float, delay: float) -> str:
+    """Why a wait is too long, in words; `""` if it is not."""
+    asks = f"the server asks to wait {spell(floor)}" if floor else f"the next attempt would begin in {spell(wait)}"
+    if policy.deadline is not None:
+        left = policy.deadline - elapsed
+        if left <= 0:
+            return f"the deadline of {spell(policy.deadline)} has passed"
+        return f"{asks}, the deadline is in {spell(left)}" if wait >= left else ""
+    if floor > max(_PATIENCE, delay):
+        return f"{asks}; deadline_seconds says how long may be waited"
+    return ""
+
+
+def retryable(policy: Policy, error: BaseException, covered: bool = False) -> bool:  # noqa: FBT001, FBT002 - of a group, for its leaves
+    """Whether the classes of an error let it be retried; of a group each leaf must.
+
+    Args:
+        policy: Whose `retry_on` and `give_up_on` count.
+        error: What was raised.
+        covered: `retry_on` has named what it is a part of.
+    """
+    if isinstance(error, Retry):
+        return True
+    if not isinstance(error, Exception) or matches(error, policy.give_up_on):
+        return False
+    covered = covered or not policy.retry_on or matches(error, policy.retry_on)
+    if isinstance(error, ExceptionGroup):
+        return all(retryable(policy, leaf, covered) for leaf in error.exceptions)
+    return covered
 
 
 def jittered(wait: float, factor: float, draw: float) -> float:

@@ -8,14 +8,11 @@ a folder deleted under way, a damaged file.
 import os
 import secrets
 import sqlite3
-import threading
-import time
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
+from nbflow.store.links import Execute, Link, Linked, transaction
 from nbflow.store.lockfile import LockFile
 from nbflow.store.schema import MADE, make
 from nbflow.store.trouble import CORRUPT, REFUSALS, code_of, trouble
@@ -23,15 +20,6 @@ from nbflow.store.trouble import CORRUPT, REFUSALS, code_of, trouble
 __all__ = ["Execute", "Index", "Owner", "transaction"]
 
 T = TypeVar("T")
-Execute = Callable[..., sqlite3.Cursor]
-
-_forking = threading.Lock()
-_alive: set[int] = set()
-"""Connections from before they open until after they closed."""
-_indexes: "weakref.WeakSet[Index]" = weakref.WeakSet()
-
-_MOMENT = 5.0
-"""Seconds that a fork waits for statements under way in other threads."""
 
 
 class Owner(Protocol):
@@ -51,51 +39,19 @@ class Owner(Protocol):
         """Tell the user."""
 
 
-class _ForkingError(sqlite3.Error):
-    """A process is about to fork: let go of the connection and come again."""
-
-
-class _Connection:
-    """Closes its connection in time: the garbage collector would complain of it (since Python 3.13)."""
-
-    def __init__(self, path: Path) -> None:
-        _alive.add(id(self))
-        if _forking.locked():  # whoever waited here would keep its link, and so other threads' connections, open
-            raise _ForkingError
-        self.sqlite = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=60, isolation_level=None, check_same_thread=False
-        )
-
-    def __del__(self) -> None:
-        with suppress(Exception):
-            self.sqlite.close()
-        _alive.discard(id(self))
-
-
-class Link(threading.local):
-    """A connection for each thread that asks; they close when it goes, so keep it while `execute` runs."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = _Connection(path)
-        self._connection.sqlite.executescript("PRAGMA synchronous=NORMAL; PRAGMA cache_size=8192")
-        self.execute: Execute = self._connection.sqlite.cursor().execute
-
-
-class Index:
+class Index(Linked):
     """The table of a store.
 
     Attributes:
-        link: Where a statement can be run at once, None before the first `run`.
         folder: The index's own folder.
     """
 
     def __init__(self, folder: Path, locks: LockFile, owner: Owner) -> None:
+        super().__init__()
         self.folder = folder
-        self.link: Link | None = None
         self._path = folder / "cache.db"
         self._locks, self._owner = locks, owner
         self._identity: tuple[int, int] | None = None
-        _indexes.add(self)
 
     def run(self, work: Callable[[Execute], T], *, create: bool = True) -> T | None:
         """What `work` gives for a function that executes statements; None if there is no store and none shall be.
@@ -115,14 +71,7 @@ class Index:
             raise trouble(self.folder.parent, error) from error
 
     def _run(self, work: Callable[[Execute], T], *, create: bool) -> T | None:
-        while True:
-            try:
-                link = self.link or self._open(create=create)
-                return None if link is None else work(link.execute)
-            except _ForkingError:
-                self.link = link = None
-            with _forking:
-                pass
+        return self.use(work, lambda: self._open(create=create))
 
     def check(self) -> bool:
         """Whether the file is still the one that was opened; if not, the next use opens what is there now."""
@@ -131,10 +80,6 @@ class Index:
         self.link = None
         self._locks.moved()
         return False
-
-    def close(self) -> None:
-        """Close the connections of all threads, each once its thread no longer uses it."""
-        self.link = None
 
     def _look(self) -> tuple[int, int] | None:
         try:
@@ -204,38 +149,3 @@ class Index:
             f"the old one is in {aside}"
         )
         return aside
-
-
-@contextmanager
-def transaction(execute: Execute) -> Iterator[Any]:
-    """All statements or none; never held while something is computed or pickled."""
-    execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        execute("ROLLBACK")
-        raise
-    execute("COMMIT")
-
-
-def _before_fork() -> None:
-    """Close all connections: SQLite's locks are not the child's, though it would think so.
-
-    A child that opened the same file beside an inherited connection lost rows, when its parent closed the last
-    connection that the kernel knew of and deleted the log: https://www.sqlite.org/howtocorrupt.html section 2.6.
-    To close one that another thread uses could crash, so it is given a moment to finish; new ones wait.
-    """
-    _forking.acquire()
-    for index in list(_indexes):
-        index.close()
-    until = time.monotonic() + _MOMENT
-    while _alive and time.monotonic() < until:
-        time.sleep(0.0005)
-
-
-def _in_child() -> None:
-    _alive.clear()
-    _forking.release()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_forking.release, after_in_child=_in_child)

@@ -22,7 +22,7 @@ from nbflow.store.counts import Owner
 from nbflow.store.row import Draft, Found, Info
 from nbflow.store.seal import Seal
 from nbflow.store.serializers import BY_CODEC, PICKLE, Serializer, codec_of
-from nbflow.store.table import FIND, TRAITS, Row, beside, put
+from nbflow.store.table import FIND, KEYS, TRAITS, Row, beside, put
 from nbflow.store.trouble import REFUSALS, trouble
 from nbflow.store.trusted import Trusted
 from nbflow.store.unstorable import explain
@@ -248,6 +248,16 @@ class Store:
         found = self._index.run(lambda execute: execute(TRAITS, those).fetchall(), create=False) or []
         return [entry.traits for row, body in found if (entry := self._check(row, body)) is not None]
 
+    @property
+    def vault(self) -> Vault:
+        """Folder, locks and seal, for whatever else is kept in the folder."""
+        return self._vault
+
+    def keys(self, tag: str) -> set[str]:
+        """The lookup keys of a task's entries, which are not checked: 2 µs each."""
+        found = self._index.run(lambda execute: execute(KEYS, (tag,)).fetchall(), create=False) or ()
+        return {row.partition(".")[0] for (row,) in found if isinstance(row, str)}
+
     def entries(self, tag: str | None = None) -> Iterator[Info]:
         """All entries, or those of one task."""
         return self._upkeep.entries(tag)
@@ -327,6 +337,15 @@ class Store:
         """Whose entries these are, by the keys that they say they are sealed with."""
         return self._upkeep.owners()
 
+    @property
+    def mark(self) -> tuple[object, ...]:
+        """Equal for processes that have this very folder and the same key, on whatever machine; `()` before its use."""
+        try:
+            found = os.stat(self.folder / "CACHEDIR.TAG")  # noqa: PTH116 - a Path costs more than the question
+        except OSError:
+            return ()
+        return found.st_ino, found.st_mtime_ns, self._vault.seal.id
+
     def adjust(self, *, verify: Verify | None = None, max_size: int | None = None) -> None:
         """Change how loading checks, or the bound; None leaves it."""
         self._verify = verify or self._verify
@@ -334,6 +353,8 @@ class Store:
 
     def close(self) -> None:
         """Write down when entries were used, and let go of the files. The store may be used again."""
+        for each in self._vault.beside.values():
+            each.close()
         self._upkeep.close()
         self._index.close()
         self._flights.close()

@@ -11,6 +11,7 @@ from nbflow.store.row import Found
 
 __all__ = [
     "FIND",
+    "KEYS",
     "NAMES",
     "SIZE",
     "TRAITS",
@@ -25,6 +26,7 @@ __all__ = [
 
 FIND: Final = "SELECT key, value FROM Cache WHERE key > ? AND key < ? AND raw = 1"
 TRAITS: Final = "SELECT key, value FROM Cache WHERE tag = ? AND store_time <= ? ORDER BY rowid DESC LIMIT ?"
+KEYS: Final = "SELECT key FROM Cache WHERE tag = ? AND raw = 1"
 SIZE: Final = "SELECT coalesce(sum(size), 0) FROM Cache"
 NAMES: Final = "SELECT filename FROM Cache WHERE filename IS NOT NULL"
 

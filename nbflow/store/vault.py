@@ -13,6 +13,7 @@ from nbflow.store.blobs import Blobs
 from nbflow.store.container import Blob
 from nbflow.store.folder import prepare
 from nbflow.store.index import Execute, Index
+from nbflow.store.links import Linked
 from nbflow.store.locks import flights_of
 from nbflow.store.mounts import network_mount
 from nbflow.store.row import BIG, SCHEMA, SCHEMA_AT, Found, unpack
@@ -48,6 +49,8 @@ class Vault:
         self.flights = flights_of(folder / "locks")
         self.blobs = Blobs(folder)
         self.index = Index(folder / "index", self.flights.file, self)
+        self.beside: dict[str, Linked] = {}
+        """Other files in the folder that are open, closed together with the store."""
         self._network = network
         self._said: set[str] = set()
         self._known: dict[str, Found] = {}

@@ -1,5 +1,15 @@
 """Where submitted steps run."""
 
+from nbflow.task_runners.base import TaskRunner, chosen
+from nbflow.task_runners.processes import ProcessPoolTaskRunner
+from nbflow.task_runners.sequential import SequentialTaskRunner
 from nbflow.task_runners.threads import ConcurrentTaskRunner, ThreadPoolTaskRunner
 
-__all__ = ["ConcurrentTaskRunner", "ThreadPoolTaskRunner"]
+__all__ = [
+    "ConcurrentTaskRunner",
+    "ProcessPoolTaskRunner",
+    "SequentialTaskRunner",
+    "TaskRunner",
+    "ThreadPoolTaskRunner",
+    "chosen",
+]

@@ -2,23 +2,28 @@
 
 All plans stay in this process, so a parked step holds no worker and the panel is live. A runner says by data what
 differs: which commands it leaves to the job that drives a plan (`leaves`), and whether calls go elsewhere, one at a
-time and held by a thread of its own (`ask`), or many at a time through an executor (`executor`). What goes there is
+time and held by a thread of its own (`hold`), or many at a time through an executor (`executor`). What goes there is
 bytes, and what comes back is bytes: `nbflow.remote` knows what they mean.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, Final, Self
 
 from nbflow.errors import ConfigurationError, InterfaceError
 from nbflow.futures import Future, FutureList
 from nbflow.step.commands import Call, Claim, Sleep
+from nbflow.workers import Hold
 
-__all__ = ["PARKED", "TaskRunner", "workers_of"]
+__all__ = ["ELSEWHERE", "PARKED", "TaskRunner", "chosen", "workers_of"]
 
 PARKED: Final[tuple[type, ...]] = (Claim, Sleep)
 """Commands that a job performs by being parked: they hold no thread."""
+
+ELSEWHERE: Final[tuple[type, ...]] = (*PARKED, Call)
+"""The same, and calls, which an executor performs."""
 
 
 class TaskRunner:
@@ -26,14 +31,14 @@ class TaskRunner:
 
     Attributes:
         leaves: Commands that are the job's own; all others are performed by the thread that drives the plan.
-        ask: Performs one packed call and gives the packed reply, within so many seconds; None: calls are run here.
+        hold: Gives a step what performs its calls, one at a time; None: they are run here.
         executor: Performs packed calls without holding a thread of this process; None: there is none.
         max_workers: At most so many steps run at a time.
         options: What it was made with, by name: equal options make equal runners.
     """
 
     leaves: ClassVar[tuple[type, ...]] = PARKED
-    ask: Callable[[bytes, float | None], bytes] | None = None
+    hold: Callable[[], Hold] | None = None
     executor: Executor | None = None
     max_workers: int = 1
 
@@ -99,8 +104,8 @@ class TaskRunner:
         Raises:
             InterfaceError: The runner is not started.
         """
-        self._started()
-        return task.submit(**parameters, **_more(self, wait_for))  # type: ignore[no-any-return]
+        with self._chosen():
+            return task.submit(**parameters, **_more(wait_for))  # type: ignore[no-any-return]
 
     def map(self, task: Any, parameters: Mapping[str, Any], wait_for: Any = None) -> FutureList[Any]:
         """Submit a call for each item of the parameters, as `Task.map` does.
@@ -108,16 +113,26 @@ class TaskRunner:
         Raises:
             InterfaceError: The runner is not started.
         """
-        self._started()
-        return task.map(**parameters, **_more(self, wait_for))  # type: ignore[no-any-return]
+        with self._chosen():
+            return task.map(**parameters, **_more(wait_for))  # type: ignore[no-any-return]
 
-    def _started(self) -> None:
+    @contextmanager
+    def _chosen(self) -> Iterator[None]:
         if not self.started:
             raise InterfaceError(f"{self!r} is not started: use it in a with statement, or give it to a flow")
+        mark = chosen.set(self)
+        try:
+            yield
+        finally:
+            chosen.reset(mark)
 
 
-def _more(runner: TaskRunner, wait_for: Any) -> dict[str, Any]:
-    return {"task_runner": runner} | ({} if wait_for is None else {"wait_for": wait_for})
+chosen: ContextVar[TaskRunner | None] = ContextVar("nbflow_runner", default=None)
+"""The runner that what is submitted here goes to, whatever the flow or the session has."""
+
+
+def _more(wait_for: Any) -> dict[str, Any]:
+    return {} if wait_for is None else {"wait_for": wait_for}
 
 
 def workers_of(given: Any, otherwise: int) -> int:
@@ -132,6 +147,3 @@ def workers_of(given: Any, otherwise: int) -> int:
         raise ConfigurationError(f"max_workers={given!r}: give a whole number, 1 or more")
     return given
 
-
-ELSEWHERE: Final[tuple[type, ...]] = (*PARKED, Call)
-"""As `PARKED`, where calls are performed by an executor."""

@@ -7,18 +7,20 @@ a step may submit steps and wait for them however deep, with any number of worke
 
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from nbflow.errors import ConfigurationError
+from nbflow.task_runners.base import TaskRunner, workers_of
 
 __all__ = ["ConcurrentTaskRunner", "ThreadPoolTaskRunner"]
 
 _IDLE = 5.0  # seconds after which a worker without work ends
 
 
-class ThreadPoolTaskRunner:
+class ThreadPoolTaskRunner(TaskRunner):
     """At most `max_workers` steps at a time, on threads.
 
     Args:
@@ -28,15 +30,14 @@ class ThreadPoolTaskRunner:
         ConfigurationError: `max_workers` is not a whole number of 1 or more.
     """
 
-    def __init__(self, max_workers: int | None = None) -> None:
-        if max_workers is None:
-            max_workers = min(32, 4 * (os.cpu_count() or 1) + 8)
-        if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
-            raise ConfigurationError(f"max_workers={max_workers!r}: give a whole number, 1 or more")
-        self.max_workers = max_workers
+    def __init__(self, max_workers: int | None = None, **options: Any) -> None:
+        super().__init__(max_workers=max_workers, **options)
+        self.max_workers = workers_of(max_workers, self._default())
         self._forget()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)
+        _pools.add(self)
+
+    def _default(self) -> int:
+        return min(32, 4 * (os.cpu_count() or 1) + 8)
 
     def _forget(self) -> None:
         """A forked child has none of its parent's threads."""
@@ -96,3 +97,14 @@ class ThreadPoolTaskRunner:
 
 class ConcurrentTaskRunner(ThreadPoolTaskRunner):
     """Prefect's older name for a runner on threads."""
+
+
+_pools: "weakref.WeakSet[ThreadPoolTaskRunner]" = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for pool in list(_pools):
+        pool._forget()  # noqa: SLF001 - it is one of us
+
+
+os.register_at_fork(after_in_child=_in_child)

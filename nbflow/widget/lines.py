@@ -13,7 +13,7 @@ from nbflow.step.phases import ACTIVE, FAILURES, Phase
 from nbflow.widget import plain
 from nbflow.widget.rows import Row, Segment, Tally
 
-__all__ = ["Line", "View", "line_of", "line_of_group", "spell_counts"]
+__all__ = ["Line", "View", "line_of", "line_of_group", "reason_of", "spell_counts", "task_of"]
 
 _NAME: Final = 96
 _REASON: Final = 160
@@ -26,6 +26,7 @@ _ORDER: Final = (
     Phase.PENDING,
     Phase.COMPLETED,
     Phase.CACHED,
+    Phase.ROLLED_BACK,
     Phase.FAILED,
     Phase.TIMED_OUT,
     Phase.CRASHED,
@@ -76,6 +77,7 @@ class View(NamedTuple):
         saved: Seconds that hits saved.
         lines: In the order in which the steps began.
         left_out: Steps that no line stands for.
+        left: Seconds until all steps have ended, as far as earlier runs tell; None where they do not.
     """
 
     now: float = 0.0
@@ -85,6 +87,7 @@ class View(NamedTuple):
     saved: float = 0.0
     lines: tuple[Line, ...] = ()
     left_out: int = 0
+    left: float | None = None
 
     @property
     def total(self) -> int:
@@ -109,6 +112,16 @@ class View(NamedTuple):
     @property
     def headline(self) -> str:
         """The counts in a line: `8/14 steps · 2 cached (saved 1 min 23 s) · 1 failed · 1 min 5 s`."""
+        parts = [self.summary]
+        if self.total:
+            parts.append(spell(self.until - self.began))
+        if self.active and self.left is not None:
+            parts.append(f"about {spell(self.left)} left")
+        return " · ".join(parts)
+
+    @property
+    def summary(self) -> str:
+        """The headline without its clocks."""
         total, active = self.total, self.active
         parts = [
             f"{total - active:,}/{plain.spell_count(total, 'step')}" if active else plain.spell_count(total, "step")
@@ -117,8 +130,6 @@ class View(NamedTuple):
             parts.append(f"{cached:,} cached" + (f" (saved {spell(self.saved)})" if self.saved >= 0.001 else ""))
         bad = (*FAILURES, Phase.CANCELLED, Phase.NOT_READY)
         parts += [f"{self.counts[state]:,} {state.word}" for state in _ORDER if state in bad and self.counts.get(state)]
-        if total:
-            parts.append(spell(self.until - self.began))
         return " · ".join(parts)
 
     @property
@@ -141,7 +152,7 @@ def line_of(row: Row, now: float, depth: int = 0) -> Line:
         state,
         word,
         _name(row),
-        plain.line(_reason(row), _REASON),
+        plain.line(reason_of(row), _REASON),
         f"{row.attempt}/{row.attempts}" if row.attempt and row.attempts > 1 else "",
         row.segments or _tick(row),
         _time(row, now),
@@ -192,7 +203,7 @@ def _overall(counts: Mapping[Phase, int]) -> Phase:
     # Of a queue whose first steps have ended the next is about to run.
     if counts.get(Phase.PENDING):
         return Phase.RUNNING if counts[Phase.PENDING] < sum(counts.values()) else Phase.PENDING
-    for state in (Phase.NOT_READY, Phase.CANCELLED, Phase.COMPLETED):
+    for state in (Phase.NOT_READY, Phase.CANCELLED, Phase.ROLLED_BACK, Phase.COMPLETED):
         if counts.get(state):
             return state
     return Phase.CACHED if counts.get(Phase.CACHED) else Phase.COMPLETED
@@ -205,21 +216,34 @@ def _countdown(left: float) -> str:
     return f"{left / 60:.0f} min" if left < 6000 else f"{left / 3600:.0f} h"
 
 
+def task_of(row: Row) -> str:
+    """A step's label, printable."""
+    return plain.line(row.task, _NAME)
+
+
 def _name(row: Row) -> str:
-    task = plain.line(row.task, _NAME)
+    task = task_of(row)
     if not row.arguments:
         return task
     return plain.line(f"{task}({', '.join(plain.line(redacted(part), 40) for part in row.arguments[:8])})", _NAME)
 
 
-def _reason(row: Row) -> str:
+def reason_of(row: Row) -> str:
+    """Why it ran, was cached, waits or failed."""
     if row.state is Phase.CACHED:
         return f"stale: {row.stale}" if row.stale else f"cached {ago(row.age)}"
+    done = "" if row.progress is None else _share(*row.progress)
     if row.error:
-        return row.error
+        return f"{done} · {row.error}" if done else row.error
+    if done:
+        return done
     if row.note:
         return f"not cached: {row.note}"
     return f"miss: {row.why}" if row.why else ""
+
+
+def _share(done: int, total: int | None) -> str:
+    return f"{done:,}/{total:,}" if total is not None else f"{done:,} done"
 
 
 def _time(row: Row, now: float) -> str:

@@ -1,122 +1,94 @@
-"""`Panel`: the rows as an ipywidget, drawn while steps run. Imports ipywidgets, so nothing imports this early."""
+"""`Panel`: the rows as an anywidget. Imports ipywidgets, so nothing imports this early.
 
+The page keeps the rows: it is sent what changed, ten times a second at most, and draws only what is in sight.
+Its script and style travel as text: given as paths, anywidget would keep every panel alive (anywidget#929).
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
-import ipywidgets
+import anywidget
+import traitlets
 
-from nbflow.bus import Bus
-from nbflow.events import Event
-from nbflow.step.phases import FAILURES, Phase
-from nbflow.widget import static
-from nbflow.widget.output import Output, bundle
-from nbflow.widget.pump import Pump
+
+from nbflow.widget.actions import ACTIONS, perform
+from nbflow.widget.feed import Feed, detail_of, phases
+from nbflow.widget.output import Output
+from nbflow.widget.shown import Shown
 from nbflow.widget.view import Board
 
 __all__ = ["Panel"]
 
-_WHOLE: Final = 200  # above it, rendering HTML twice a second is felt: steps of a task share a line
-_HTML: Final = 120_000
-_SAVED: Final = 24
-_TEXTS: Final = 8
-_TEXT: Final = 4000
+_HERE: Final = Path(__file__).parent
 
 
-class Panel(ipywidgets.VBox):  # type: ignore[misc]
+class Panel(Shown, anywidget.AnyWidget):  # type: ignore[misc]
     """Live rows of a board.
-
-    What was not drawn because nobody looked costs nothing; a part that did not change sends no message.
 
     Args:
         board: The rows.
         output: Where `freeze` and displaying write; None where someone else shows the panel.
     """
 
+    _esm = traitlets.Unicode((_HERE / "panel.js").read_text("utf-8")).tag(sync=True)
+    _css = traitlets.Unicode((_HERE / "panel.css").read_text("utf-8")).tag(sync=True)
+    uid = traitlets.Unicode().tag(sync=True)
+    """A name for the store that all views of this panel share in a page."""
+    phases = traitlets.Dict().tag(sync=True)
+    ckpt = traitlets.Dict().tag(sync=True)
+
+    every = 0.1
+
     def __init__(self, board: Board, output: Output | None = None) -> None:
-        self._board, self._output = board, output
-        self._bus: Bus | None = None
-        self._pump = Pump(self._beat)
-        self._head = ipywidgets.HTML(layout=ipywidgets.Layout(flex="0 1 auto", width="auto"))
-        self._progress = ipywidgets.IntProgress(
-            layout=ipywidgets.Layout(flex="1 1 60px", width="auto", min_width="60px", height="10px", margin="auto 8px")
-        )
-        self._rows, self._texts = ipywidgets.HTML(), ipywidgets.HTML()
-        for part in (self._rows, self._texts):
-            part.add_class("jp-RenderedHTMLCommon")  # looks as it will when it is frozen
-            part.layout.margin = part.layout.padding = "0"
-        head = ipywidgets.HBox([self._head, self._progress], layout=ipywidgets.Layout(padding="0 0 0 8px"))
-        layout = ipywidgets.Layout(border="1px solid #8883", width="auto", margin="2px 0")
-        super().__init__([head, self._rows, self._texts], layout=layout)
-        self.draw()
+        self.place(board, output)
+        self._feed, self._drawing = Feed(board, time.monotonic), threading.Lock()
+        self._feed.patches()
+        super().__init__(uid=f"nbflow-{uuid4().hex[:12]}", phases=phases(), ckpt=self._feed.checkpoint(force=True))
+        self.on_msg(self._asked)
+        self._answer_while_busy()
 
     def draw(self) -> bool:
-        """Bring it up to date; true while a step is active."""
-        view = self._board.view(_WHOLE)
-        self._head.value = static.headline(view)
-        self._progress.max = max(view.total, 1)
-        self._progress.value = view.total - view.active
-        failed = any(view.counts.get(state) for state in FAILURES)
-        self._progress.style.bar_color = static.colour(Phase.FAILED if failed else Phase.COMPLETED)
-        self._rows.value = static.table(view, _HTML)
-        self._texts.value = static.details(view, _TEXTS, _TEXT)
-        self._texts.layout.display = None if self._texts.value else "none"  # empty, it would still take a line
-        return bool(view.active)
+        """Send what changed; true while a step is active, or what was sent may have been lost on the way."""
+        with self._drawing:
+            for patch in self._feed.patches():
+                self.send(patch)
+            checkpoint = self._feed.checkpoint()
+            if checkpoint is not None:
+                self.ckpt = checkpoint
+            return self._board.busy or not self._feed.settled
 
-    def follow(self, bus: Bus) -> None:
-        """Draw whenever there are steps, until it is closed."""
-        self._bus = bus
-        bus.join(self._board.hear)
-        bus.join(self._wake)
-        if self._board.busy:
-            self._pump.start()
+    def _answer_while_busy(self) -> None:
+        """Let the page choose where its messages are read: ipykernel 7.4 sends them to the busy main thread.
 
-    def freeze(self) -> None:
-        """Put static HTML and text in its place, which outlive the kernel, and close it."""
-        if self._output is not None and self._output.written:
-            self._output.write(bundle(self._board.view(_SAVED)))
-        self.close()
+        The name is private there, and only a courtesy: without it the page says that the kernel is busy.
+        """
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = lambda _, wanted: wanted  # noqa: SLF001 - see above
 
-    def close(self) -> None:
-        """Stop drawing and let go of the front end's part."""
-        if self._bus is not None:
-            self._bus.leave(self._wake)
-            self._bus.leave(self._board.hear)
-        self._pump.stop()
-        for part in (*self.children, self._head, self._progress, self):
-            for each in (getattr(part, "layout", None), getattr(part, "style", None)):
-                if each is not None:
-                    each.close()
-            ipywidgets.Widget.close(part)
-        # ipywidgets hides the method of a closed widget; the static forms are as good as before
-        self.__dict__.pop("_repr_mimebundle_", None)
+    def _asked(self, _: Any, content: Any, __: Any) -> None:
+        """A message from the page, on whatever thread reads it: nothing here may take long, or print."""
+        if not isinstance(content, dict) or content.get("k") != "act":
+            return
+        action, number, step, task = (content.get(name) for name in ("a", "n", "id", "task"))
+        self.send({"k": "pong", "n": number})
+        if action == "detail" and type(step) is int:
+            self.send({"k": "d", "d": {step: self._board.row(step, detail_of) or {}}})
+        elif action in ACTIONS:
+            if type(step) is int:
+                steps: Iterable[int] = (step,)
+            else:
+                steps = self._board.steps(task if isinstance(task, str) else None)
+            args = (action, steps, number)
+            threading.Thread(target=self._act, args=args, name="nbflow-action", daemon=True).start()
 
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed; then it shows what there is, and draws no more."""
-        return self.comm is None
-
-    def bundle(self) -> dict[str, Any]:
-        """The live view, and the same rows for whoever cannot show it."""
-        live = {} if self.closed else super()._repr_mimebundle_()
-        return {**live, **bundle(self._board.view(_SAVED))}
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return self.bundle()
-
-    def _ipython_display_(self) -> None:
-        if self._output is not None:
-            self._output.show(self.bundle())
-
-    def _wake(self, _: Event) -> None:
-        """The first event after a silence: from now on the thread looks by itself."""
-        assert self._bus is not None
-        self._bus.leave(self._wake)
+    def _act(self, action: str, steps: Iterable[int], number: Any) -> None:
+        try:
+            said = perform(self._board, action, steps)
+        except Exception as error:  # noqa: BLE001 - whoever pressed the button is told
+            said = f"{action} did not work: {error!r}"[:300]
+        self.send({"k": "said", "n": number, "text": said})
         self._pump.start()
-
-    def _beat(self) -> bool:
-        if self.draw() or self._bus is None:
-            return self._bus is not None
-        self._bus.join(self._wake)
-        if self._board.pending:  # it came between the last look and the join
-            self._bus.leave(self._wake)
-            return True
-        return False

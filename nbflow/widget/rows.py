@@ -19,6 +19,7 @@ from nbflow.events import (
     Logged,
     Missed,
     NotReady,
+    Progressed,
     Queued,
     Started,
     TimedOut,
@@ -73,6 +74,7 @@ class Row:
         stale: Why an old result was served, in words; `""`: it was fresh.
         since: When its first attempt began, or when it was found, or when it was queued.
         retry_at: When the next attempt begins.
+        progress: Of a job: how many of its items are done, of how many; these are None while nobody knows.
         errors: What each attempt that was retried failed with, by its number: the latest ones.
         key: What its result is kept under, `""` where it is not.
     """
@@ -87,6 +89,7 @@ class Row:
     attempt: int = 0
     attempts: int = 1
     retry_at: float = 0.0
+    progress: tuple[int, int | None] | None = None
     segments: tuple[Segment, ...] = ()
     errors: tuple[tuple[int, str], ...] = ()
     key: str = ""
@@ -149,6 +152,10 @@ def _waiting(row: Row, event: Waiting) -> None:
     row.retry_at = event.at + event.seconds
 
 
+def _progressed(row: Row, event: Progressed) -> None:
+    row.progress = event.done, event.total
+
+
 def _completed(row: Row, event: Completed) -> None:
     row.close(event.at, Phase.COMPLETED)
     row.cost, row.size = event.cost, event.size
@@ -182,6 +189,7 @@ _NOTES: Final[dict[type, Callable[[Row, Any], None]]] = {
     Missed: _missed,
     Started: _started,
     Waiting: _waiting,
+    Progressed: _progressed,
     Completed: _completed,
     Unsaved: _unsaved,
     Failed: _ended,

@@ -30,6 +30,7 @@ _COLOURS: Final = {
     Phase.RETRYING: "#008f68",
     Phase.COMPLETED: "#1f7dbd",
     Phase.CACHED: "#8a6fd1",
+    Phase.ROLLED_BACK: "#7f7f7f",
     Phase.FAILED: "#d55e00",
     Phase.TIMED_OUT: "#d55e00",
     Phase.CANCELLED: "#7f7f7f",

@@ -21,6 +21,7 @@ _ASCII: Final = {
     Phase.RETRYING: ">",
     Phase.COMPLETED: "+",
     Phase.CACHED: "*",
+    Phase.ROLLED_BACK: "<",
     Phase.FAILED: "x",
     Phase.TIMED_OUT: "x",
     Phase.CANCELLED: "/",

@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from math import inf
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 from nbflow.events import Began, Event, Missed, Queued
 from nbflow.step.phases import FAILURES, Phase
-from nbflow.widget.lines import Line, View, line_of, line_of_group
+from nbflow.widget.estimate import Estimate
+from nbflow.widget.lines import Line, View, line_of, line_of_group, task_of
 from nbflow.widget.rows import Row, Tally, fold
 
 __all__ = ["Board"]
+
+T = TypeVar("T")
 
 _INBOX: Final = 8192
 _TASKS: Final = 1000
@@ -25,6 +28,7 @@ _FAILURES: Final = 100
 _UNEXPLAINED: Final = 256
 _TEXTS: Final = 8_000_000
 _EXPLAINED_PER_DRAW: Final = 20
+_EXPLAINED_PER_NEWS: Final = 4  # ten times a second
 _SHOWN_FAILURES: Final = 24
 _SHOWN_ACTIVE: Final = 8
 _SHOWN_GROUPS: Final = 40
@@ -39,21 +43,24 @@ class Board:
         explain: A better reason for a miss, from the task's label and the event, asked when the row is shown, in
             the thread that looks, for at most 20 rows a look; `""` where there is none.
         skip: Steps to leave out, by the event that introduces them.
+        expect: Seconds that a step of this label usually takes; None where nobody knows.
         keep: Rows to keep at most; beyond it the oldest that have ended go. Steps that still run always stay.
         pause: Seconds without any step after which the timeline begins anew.
         clock: Seconds since the epoch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - how it asks, what it keeps, and the time
         self,
         explain: Callable[[str, Missed], str] | None = None,
         *,
         skip: Callable[[Queued | Began], bool] | None = None,
+        expect: Callable[[str], float | None] | None = None,
         keep: int = 10_000,
         pause: float = inf,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._explain, self._skip, self._keep, self._pause, self._clock = explain, skip, keep, pause, clock
+        self._estimate = Estimate(expect or (lambda _: None))
         self._lock = Lock()
         self._inbox: deque[Event] = deque()
         self._sealed = False
@@ -65,6 +72,8 @@ class Board:
         self._texts: dict[int, int] = {}
         self._characters = 0
         self._tallies: dict[str, Tally] = {}
+        self._changed: dict[int, Row] | None = None
+        self._gone: list[int] = []
         self._began = 0.0
         self._last = -inf
 
@@ -107,17 +116,55 @@ class Board:
             every = sum(tally.total for tally in self._tallies.values()) <= min(whole, self._keep)
             rows = list(self._tree() if every else self._notable())
             unexplained = [(row, row.missed) for row, _ in rows if row.missed is not None]
-        for row, missed in unexplained[:_EXPLAINED_PER_DRAW]:
-            self._ask(row, missed)
+        self._ask(unexplained[:_EXPLAINED_PER_DRAW])
         with self._lock:
             now = max(self._clock(), self._last)
             lines = [line_of(row, now, depth) for row, depth in rows] if every else self._grouped(rows, now)
-            ended = None if self._active else self._last
             tallies = self._tallies.values()
             left_out = 0 if every else sum(tally.total for tally in islice(tallies, _SHOWN_GROUPS, None))
-            counts = {state: sum(tally.counts[state] for tally in tallies) for state in Phase}
-            saved = sum(tally.saved for tally in tallies)
-            return View(now, self._began, ended, counts, saved, tuple(lines), left_out)
+            return self._totals(now)._replace(lines=tuple(lines), left_out=left_out)
+
+    def news(self, look: Callable[[Row, float], T]) -> tuple[View, list[T], list[int]]:
+        """What changed since the last call: this moment without its lines, the rows, and the steps of rows that went.
+
+        The first call has all rows. There is one who asks, at most.
+
+        Args:
+            look: What is wanted of a row at a time; the row may change as soon as it returns.
+        """
+        with self._lock:
+            self._catch_up()
+            if self._changed is None:
+                self._changed = dict(self._rows)
+            unexplained = [(row, row.missed) for row in self._changed.values() if row.missed is not None]
+        self._ask(unexplained[:_EXPLAINED_PER_NEWS])
+        with self._lock:
+            now = max(self._clock(), self._last)
+            looked = [look(row, now) for row in self._changed.values()]
+            later = [row for row, missed in unexplained[_EXPLAINED_PER_NEWS:] if row.missed is missed]
+            self._changed = {row.step: row for row in later}
+            gone, self._gone = self._gone, []
+            return self._totals(now), looked, gone
+
+    def row(self, step: int, look: Callable[[Row], T]) -> T | None:
+        """What is wanted of one row, None if it is not known."""
+        with self._lock:
+            self._catch_up()
+            row = self._rows.get(step)
+            return None if row is None else look(row)
+
+    def steps(self, task: str | None = None) -> list[int]:
+        """The steps that have a row: of one task, by its label as it is shown, or all."""
+        with self._lock:
+            self._catch_up()
+            return [step for step, row in self._rows.items() if task is None or task_of(row) == task]
+
+    def _totals(self, now: float) -> View:
+        tallies = self._tallies.values()
+        counts = {state: sum(tally.counts[state] for tally in tallies) for state in Phase}
+        saved = sum(tally.saved for tally in tallies)
+        ended = None if self._active else self._last
+        return View(now, self._began, ended, counts, saved, left=self._estimate.left(self._active, now))
 
     # -- from events to rows, under the lock --
 
@@ -132,6 +179,8 @@ class Board:
                 continue
             before = row.state
             fold(row, event)
+            if self._changed is not None:
+                self._changed[event.step] = row
             if event.at > self._last:  # noqa: PLR1730 - half the time of max(), for every event
                 self._last = event.at
             if row.state is not before:
@@ -154,6 +203,8 @@ class Board:
             task = task if len(self._tallies) < _TASKS else _OTHERS
             tally = self._tallies.setdefault(task, Tally(task, at))
         self._rows[event.step] = self._active[event.step] = row
+        if self._changed is not None:
+            self._changed[event.step] = row
         row.tally = tally
         tally.total += 1
         tally.counts[Phase.PENDING] += 1
@@ -168,6 +219,9 @@ class Board:
             return
         tally.saved += row.saved
         tally.size += row.size
+        if row.state is Phase.COMPLETED:
+            tally.ran += 1
+            tally.cost += row.cost
         if row.ended > tally.ended:  # noqa: PLR1730 - as above
             tally.ended = row.ended
         del self._active[row.step]
@@ -181,6 +235,9 @@ class Board:
             gone = self._rows.pop(self._ended.popleft())
             self._characters -= self._texts.pop(gone.step, 0)
             gone.log, gone.trace = None, ""
+            if self._changed is not None:
+                self._changed.pop(gone.step, None)
+                self._gone.append(gone.step)
 
     def _weigh(self, row: Row) -> None:
         """Logs and tracebacks share one budget; the row that spoke up first loses its own first."""
@@ -237,13 +294,15 @@ class Board:
             lines.append((tally.rows[0].step, row.step, line_of(row, now, int(tally.total > _SMALL_TASK))))
         return [line for _, _, line in sorted(lines, key=lambda entry: entry[:2])]
 
-    def _ask(self, row: Row, missed: Missed) -> None:
-        assert self._explain is not None
-        try:
-            why = self._explain(row.task, missed)
-        except Exception:  # noqa: BLE001 - an explanation is a courtesy; without it the engine's word stands
-            why = ""
-        with self._lock:
-            if row.missed is missed:
-                row.missed = None
-                row.why = why or row.why
+    def _ask(self, unexplained: list[tuple[Row, Missed]]) -> None:
+        """Have some misses explained, without the lock: that looks into the store."""
+        for row, missed in unexplained:
+            assert self._explain is not None
+            try:
+                why = self._explain(row.task, missed)
+            except Exception:  # noqa: BLE001 - an explanation is a courtesy; without it the engine's word stands
+                why = ""
+            with self._lock:
+                if row.missed is missed:
+                    row.missed = None
+                    row.why = why or row.why

@@ -13,7 +13,7 @@ from typing import Any
 
 from nbflow.trace import Fact
 
-__all__ = ["SETTERS", "Before", "State", "before", "broken", "changed", "restore", "rewind", "snapshot"]
+__all__ = ["SETTERS", "Before", "State", "before", "broken", "changed", "digest", "restore", "rewind", "snapshot"]
 
 SETTERS = frozenset({"seed", "set_state"})
 """Names that code which sets numpy's generator speaks of."""
@@ -61,7 +61,7 @@ def changed(start: Before | None) -> tuple[tuple[Fact, ...], State]:
     set_ = start.set
     moved = {name: state for name, state in now.items() if name in set_ or not _same(state, start.state.get(name))}
     facts = [
-        Fact("random", name, _digest(start.state[name]))
+        Fact("random", name, digest(start.state[name]))
         for name in moved
         if name in start.state and not (name == "random" and start.fresh)
     ]
@@ -82,7 +82,7 @@ def restore(state: State) -> None:
 def broken(known: Fact) -> str | None:
     """Why a generator does not stand where the run found it, None if it does."""
     state = snapshot().get(known.subject)
-    if state is not None and _digest(state) == known.digest:
+    if state is not None and digest(state) == known.digest:
         return None
     return f"the state of {known.subject} changed"
 
@@ -135,7 +135,8 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _digest(state: Any) -> str:
+def digest(state: Any) -> str:
+    """The digest of where a generator stands."""
     if isinstance(state, dict):
         words = state["state"]
         rest = [(name, state[name]) for name in sorted(state) if name != "state"]

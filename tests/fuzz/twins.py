@@ -16,7 +16,7 @@ from functools import partial
 from tests.fuzz.picture import fresh, picture
 builtins.__fresh__, builtins.__picture__ = partial(fresh, get_ipython()), partial(picture, get_ipython())
 """
-PLACE = re.compile(r"\S*/ipykernel_\d+/\d+\.py")
+PLACE = re.compile(r"\S*/ipykernel_\d+/\d+\.py|0x[0-9a-f]+")
 ARROW = re.compile(r"^-+> (\d+)", re.MULTILINE)
 
 
@@ -152,7 +152,7 @@ class Twins:
             elif each[0] == "execute_result":
                 yield each[:2]
             elif each[0] == "stream":
-                yield (*each[:2], PLACE.sub("<cell>", each[2]))
+                yield (*each[:2], PLACE.sub("<place>", each[2]))
             else:
                 yield each[:3]
 

@@ -39,7 +39,7 @@ def again(source, main):
         places(cell.compiled()),
         {},
         memories(bound),
-        frozenset(definitions(body, bound)),
+        frozenset(definitions(body, bound, places(cell.compiled()))),
     )
     stream, buffers = pickles.dumps(Recording(bound))
     for name in bound:

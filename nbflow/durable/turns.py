@@ -1,0 +1,229 @@
+"""One turn at a job after the other: an item is claimed, worked at outside, marked, given up.
+
+Items are shared with all who are at the job, in this process or others, by the locks that the store's keys have: what
+somebody else is at is left for the end, and waited for then, so that after a loop all is done. A lock is free when its
+holder dies.
+
+A turn ends when the loop asks for the next one. A loop that is left (`break`, `return`, an error) lets go of its
+iterator at once, whatever happens to its frame, and so ends its turn unmarked.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from nbflow.futures import blocking
+from nbflow.logs import current_step
+from nbflow.slot import running
+
+if TYPE_CHECKING:
+    from nbflow.durable.job import Job
+
+__all__ = ["Turn", "Turns", "turn_at"]
+
+_LONGEST: Final = 0.25
+
+
+class Turn:
+    """Some items that are this turn's own until it ends.
+
+    Attributes:
+        job: Whose they are.
+        keys: Of the items.
+        given: What the loop's body gets: the item, or a list of items.
+        began: When the body did, in monotonic seconds.
+        saved: Whether the items are marked already, or shall not be.
+        task: The job's name, for whoever waits for it.
+        parent: The turn, or the place in the store, around this one: waiting for one of these would be for ever.
+    """
+
+    __slots__ = ("__weakref__", "_step", "began", "given", "job", "keys", "parent", "saved", "task")
+
+    def __init__(self, job: "Job") -> None:
+        self.job, self.task = job, job.name
+        self.keys: list[bytes] = []
+        self.parent: Any = running.get()
+        self.given: Any = None
+        self.saved = False
+
+    def try_claim(self, key: bytes, *, wait: bool = False) -> bool:
+        """Whether an item is this turn's now. One that turns out to be done is let go, and looks as if it were not."""
+        job = self.job
+        if not job.claim(key, self, wait=wait):
+            return False
+        try:
+            done = job.is_done(key)
+        except BaseException:
+            job.release(key, self)
+            raise
+        if done:
+            job.release(key, self)
+            return False
+        self.keys.append(key)
+        return True
+
+    def begin(self) -> "Turn":
+        """Say what the body gets."""
+        values = [self.job.items.left[key] for key in self.keys]
+        self.given = values[0] if self.job.chunk_size is None else values
+        self.began = time.perf_counter()
+        return self
+
+    def enter(self) -> None:
+        """From here on this thread, or this task of an event loop, is at the turn."""
+        running.set(cast("Any", self))
+        self._step = current_step.get()
+        current_step.set(self.job.step)
+
+    def leave(self) -> None:
+        """And from here on no more."""
+        if running.get() is cast("Any", self):
+            running.set(self.parent)
+            current_step.set(self._step)
+
+    def end(self) -> None:
+        """Give the items up."""
+        while self.keys:
+            self.job.release(self.keys.pop(), self)
+
+
+class Turns:
+    """A loop over the items of a job that are not done, for `for` and for `async for`."""
+
+    def __init__(self, job: "Job") -> None:
+        self._job = job
+        self._ahead = self._candidates()
+        self._elsewhere: list[bytes] = []
+        self._turn: Turn | None = None
+        self._over = False
+
+    def _candidates(self) -> Iterator[bytes]:
+        """Keys of the items that are left, of those that still come, and of those that came to others meanwhile."""
+        items, offered = self._job.items, set[bytes]()
+        for more in (True, False):
+            for key in list(items.left):
+                if key not in offered:
+                    offered.add(key)
+                    yield key
+            while more and (key := items.pull()) is not None:  # type: ignore[assignment]
+                if key not in offered:
+                    offered.add(key)
+                    yield key
+
+    # for
+
+    def __iter__(self) -> "Turns":
+        return self
+
+    def __next__(self) -> Any:
+        self._done()
+        turn = self.take()
+        while turn is None:
+            if not self._elsewhere:
+                self._end()
+                raise StopIteration
+            turn = self.wait()
+        return self._open(turn)
+
+    # async for
+
+    def __aiter__(self) -> "Turns":
+        return self
+
+    async def __anext__(self) -> Any:
+        import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+
+        self._done()
+        turn, pause = self.take(), 0.002
+        while turn is None:
+            if not self._elsewhere:
+                self._end()
+                raise StopAsyncIteration
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST)
+            turn = self.take()
+        return self._open(turn)
+
+    # Both
+
+    def take(self) -> Turn | None:
+        """A turn at what is free now; None where there is nothing, perhaps because others are at all that is left."""
+        turn, size = Turn(self._job), self._job.chunk_size or 1
+        try:
+            for key in self._ahead:
+                self._try(turn, key)
+                if len(turn.keys) == size:
+                    break
+            if not turn.keys:
+                later, self._elsewhere = self._elsewhere, []
+                while later and len(turn.keys) < size:
+                    self._try(turn, later.pop(0))
+                self._elsewhere += later
+        except BaseException:
+            turn.end()
+            raise
+        return turn.begin() if turn.keys else None
+
+    def _try(self, turn: Turn, key: bytes) -> None:
+        left = self._job.items.left
+        if key in left and not turn.try_claim(key) and key in left:
+            self._elsewhere.append(key)
+
+    def wait(self) -> Turn | None:
+        """Wait for the first of the items that others are at: a turn at it, or None where it is done now."""
+        turn, key = Turn(self._job), self._elsewhere.pop(0)
+        if key not in self._job.items.left:
+            return None
+        with blocking.get()():
+            if not turn.try_claim(key, wait=True):
+                return None
+        return turn.begin()
+
+    @property
+    def waits(self) -> bool:
+        """Whether others are at items that this loop has not seen done."""
+        return bool(self._elsewhere)
+
+    def _open(self, turn: Turn) -> Any:
+        self._turn = turn
+        turn.enter()
+        return turn.given
+
+    def _done(self) -> None:
+        """The body has come to its end."""
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.leave()
+            try:
+                if not turn.saved:
+                    self._job.mark(turn)
+            finally:
+                turn.end()
+
+    def _end(self) -> None:
+        self._over = True
+        self._job.loop_ended()
+
+    def close(self) -> None:
+        """The loop was left: its turn is none."""
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.leave()
+            turn.end()
+        if not self._over:
+            self._over = True
+            self._job.loop_left()
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # the interpreter may be on its way out
+            self.close()
+
+
+def turn_at(job: object) -> Turn | None:
+    """The turn of a job that runs here, around whatever else does."""
+    turn: Any = running.get()
+    while turn is not None and getattr(turn, "job", None) is not job:
+        turn = getattr(turn, "parent", None)
+    return turn  # type: ignore[no-any-return]
+

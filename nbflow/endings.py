@@ -1,0 +1,69 @@
+"""The end of a scope: what was submitted in it is waited for, and a failure that nobody looked at is not lost."""
+
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+from typing import Any
+
+from nbflow.context import Scope
+from nbflow.errors import NotReadyError
+from nbflow.future import Future, spelled, wait
+from nbflow.step.plan import reason
+
+__all__ = ["ajoin", "first_unseen", "join", "worst"]
+
+
+def join(scope: Scope) -> None:
+    """Wait for all that was submitted, also by what is waited for. An interrupt cancels what is queued."""
+    done = 0
+    try:
+        while done < len(scope.futures):
+            batch = scope.futures[done:]
+            wait(batch)
+            done += len(batch)
+    except BaseException:
+        scope.stop("the wait for it was interrupted")
+        raise
+
+
+async def ajoin(scope: Scope) -> None:
+    """The same without holding up the event loop."""
+    import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+
+    done = 0
+    try:
+        while done < len(scope.futures):
+            batch = scope.futures[done:]
+            await asyncio.wait([asyncio.ensure_future(_ended(each)) for each in batch])
+            done += len(batch)
+    except BaseException:
+        scope.stop("the wait for it was interrupted")
+        raise
+
+
+async def _ended(future: Future[Any]) -> None:
+    import asyncio  # noqa: PLC0415 - as above
+
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    future.add_done_callback(lambda _: loop.call_soon_threadsafe(over.set))
+    await over.wait()
+
+
+def first_unseen(scope: Scope) -> BaseException | None:
+    """The first failure that nobody asked for, if there is one; of what was cancelled nobody expects a result."""
+    failed = [each for each in scope.futures if not each.looked and each.failure() is not None]
+    return worst(failed, len(scope.futures), "and nobody looked at it") if failed else None
+
+
+def worst(failed: Sequence[Future[Any]], total: int, more: str = "") -> BaseException:
+    """The failure to show for several: the first that is no consequence of another one, itself, with a note."""
+    errors = [each.failure() or CancelledError("the step was cancelled") for each in failed]
+    chosen = next((i for i, error in enumerate(errors) if not isinstance(error, NotReadyError)), 0)
+    parts = [f"{len(failed)}/{total} submitted steps failed", more, f"this is {spelled(failed[chosen])}"]
+    notes = ["nbflow: " + ", ".join(filter(None, parts))]
+    others = [(each, error) for i, (each, error) in enumerate(zip(failed, errors, strict=True)) if i != chosen]
+    notes += [f"  {spelled(each)}: {reason(error)}" for each, error in others[:20]]
+    note = "\n".join(notes)
+    if note not in getattr(errors[chosen], "__notes__", ()):
+        errors[chosen].add_note(note)
+    return errors[chosen]
+

@@ -1,0 +1,242 @@
+"""Results that are still on their way.
+
+A `Future` is a `concurrent.futures.Future`: it works with `concurrent.futures.as_completed`, with
+`asyncio.wrap_future`, and with `await`.
+"""
+
+import concurrent.futures
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
+
+from nbflow.annotations import alive
+from nbflow.keys.short import redacted
+from nbflow.runs import TaskRun
+from nbflow.states import Pending, State
+from nbflow.step.commands import Err, Ok, Outcome
+from nbflow.step.plan import reason
+
+__all__ = [
+    "Future",
+    "FutureList",
+    "as_completed",
+    "blocking",
+    "spelled",
+    "wait",
+]
+
+R = TypeVar("R")
+
+blocking: ContextVar[Callable[[], AbstractContextManager[object]]] = ContextVar("nbflow_blocking", default=nullcontext)
+"""What a worker enters while it waits for a future, so that its pool can put another one in its place."""
+
+
+class Future(concurrent.futures.Future[R], Generic[R]):
+    """The result of a submitted step.
+
+    Attributes:
+        task: The step's label.
+        arguments: Short forms of its arguments, for messages.
+        stopping: Somebody asked a running step to end.
+        step: The step's number, by which events tell of it.
+        run: The step's run, once there is one.
+        looked: Somebody asked what the step came to: a failure that nobody looked at fails the flow.
+    """
+
+    step = 0
+    looked = False
+    run: TaskRun | None = None
+    _outcome: Outcome | None = None
+
+    def __init__(self, task: str = "", arguments: tuple[object, ...] = ()) -> None:
+        super().__init__()
+        self.task, self.arguments = task, arguments
+        self.stopping = False
+        alive[id(self)] = self
+
+    def __repr__(self) -> str:
+        """`<Future fetch(3) finished>`."""
+        inputs = ", ".join(map(str, map(redacted, self.arguments)))
+        return f"<Future {self.task}({inputs}) {self._state.lower()}>"
+
+    def cancel(self) -> bool:
+        """Cancel the step; True where it had not begun. A running one ends before its next attempt, if there is one."""
+        self.stopping = True
+        return super().cancel()
+
+    @property
+    def task_run_id(self) -> str:
+        """The id of its run, 32 hex digits."""
+        if self.run is None:
+            self.run = TaskRun(self.step, self.task)
+        return self.run.id
+
+    @property
+    def state(self) -> State[R]:
+        """What the step has come to by now."""
+        if not self.done():
+            return Pending() if self.run is None else self.run.state
+        outcome = self._outcome
+        if outcome is None:
+            error = _failure(self)
+            outcome = Ok(super().result(0)) if error is None else Err(error)
+        if self.run is None:
+            self.run = TaskRun(self.step, self.task)
+        return self.run.settle(outcome)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Take what the step came to; its result is that of a state that it returned, as Prefect's is."""
+        if isinstance(outcome, Err):
+            self._outcome = outcome if outcome.state is not None else None
+            self.set_exception(outcome.error)
+        elif type(outcome.value) is State and outcome.value.is_final():
+            self._outcome = outcome
+            self.set_result(outcome.value.result(raise_on_failure=False))
+        else:
+            self.set_result(outcome.value)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What the step raised, None where it returned.
+
+        Raises:
+            TimeoutError: It takes more than `timeout` seconds.
+            CancelledError: The step was cancelled before it began.
+        """
+        error = super().exception(timeout)
+        self.looked = True
+        return error
+
+    def failure(self) -> BaseException | None:
+        """What the step raised, if it has ended with that; nobody counts as having looked at it."""
+        return super().exception() if self.done() and not self.cancelled() else None
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the step ended, however it did, or `timeout` seconds have passed."""
+        if not self.done():
+            with blocking.get()():
+                concurrent.futures.wait([self], timeout)
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:  # noqa: FBT001, FBT002 - Prefect's signature
+        """The value; raises the step's own error, or returns it where `raise_on_failure` is false.
+
+        Raises:
+            TimeoutError: It takes more than `timeout` seconds.
+            CancelledError: The step was cancelled before it began.
+        """
+        self.wait(timeout)
+        self.looked = self.looked or self.done()
+        if not raise_on_failure and self.done() and not self.cancelled():
+            error = self.exception(0)
+            if error is not None:
+                return error  # type: ignore[return-value]
+        return super().result(None if self.done() else 0)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """The value, without blocking the loop."""
+        import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+
+        return asyncio.wrap_future(self).__await__()
+
+
+class FutureList(list[Future[R]]):
+    """The futures of a `map`, in input order."""
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until all have ended, or `timeout` seconds have passed in all. An interrupt cancels those left."""
+        try:
+            wait(self, timeout)
+        except KeyboardInterrupt:
+            for each in self:
+                each.cancel()
+            raise
+
+    def result(
+        self,
+        timeout: float | None = None,
+        raise_on_failure: bool = True,  # noqa: FBT001, FBT002 - Prefect's signature
+        *,
+        errors: Literal["raise", "skip", "return"] = "raise",
+    ) -> list[R]:
+        """All values in input order, once every item has ended.
+
+        Args:
+            timeout: Seconds to wait for all of them.
+            raise_on_failure: False is the same as `errors="return"`.
+            errors: `raise` the first failure in input order, with a note for each of the others;
+                `skip` items that failed; `return` the exceptions in their places.
+
+        Raises:
+            TimeoutError: Some have not ended in time.
+        """
+        self.wait(timeout)
+        unfinished = [each for each in self if not each.done()]
+        if unfinished:
+            raise TimeoutError(f"{len(unfinished)} (of {len(self)}) futures unfinished")
+        failed = [(i, each) for i, each in enumerate(self) if _failure(each) is not None]
+        if failed and raise_on_failure and errors == "raise":
+            raise _first(failed, len(self))
+        if errors == "skip":
+            return [each.result() for each in self if _failure(each) is None]
+        return [cast("R", error) if (error := _failure(each)) is not None else each.result() for each in self]
+
+
+def _failure(future: Future[Any]) -> BaseException | None:
+    return concurrent.futures.CancelledError() if future.cancelled() else future.exception()
+
+
+def _first(failed: list[tuple[int, Future[Any]]], total: int) -> BaseException:
+    """The first failure, itself; notes name its own place and each of the others."""
+    errors = [_failure(future) for _, future in failed]
+    first = errors[0]
+    assert first is not None
+    more = f"; {len(failed) - 1} more failed:" if len(failed) > 1 else ""
+    lines = [f"nbflow: item {failed[0][0]} of {total}, {spelled(failed[0][1])}, failed{more}"]
+    lines += [
+        f"  item {i}, {spelled(each)}: {reason(e)}" for (i, each), e in zip(failed[1:20], errors[1:20], strict=True) if e
+    ]
+    if len(failed) > 20:
+        lines.append(f"  and {len(failed) - 20} others")
+    note = "\n".join(lines)
+    if note not in getattr(first, "__notes__", ()):  # asked for twice, it is still told once
+        first.add_note(note)
+    return first
+
+
+def spelled(future: Future[Any]) -> str:
+    """The call that it is the result of: `fetch(3)`."""
+    return f"{future.task}({', '.join(map(str, map(redacted, future.arguments)))})"
+
+
+class _DoneAndNotDone(NamedTuple):
+    done: set[Future[Any]]
+    not_done: set[Future[Any]]
+
+
+def wait(futures: Iterable[Future[Any]], timeout: float | None = None) -> _DoneAndNotDone:
+    """Wait for all futures, `timeout` seconds at most; never raises for a step that failed."""
+    futures = list(futures)
+    if all(each.done() for each in futures):
+        return _DoneAndNotDone(set(futures), set())
+    with blocking.get()():
+        done, not_done = concurrent.futures.wait(futures, timeout)
+    return _DoneAndNotDone(set(done), set(not_done))  # type: ignore[arg-type]
+
+
+def as_completed(futures: Iterable[Future[R]], timeout: float | None = None) -> Iterator[Future[R]]:
+    """The futures as they end, each once.
+
+    Raises:
+        TimeoutError: Some have not ended `timeout` seconds after the call.
+    """
+    if timeout is not None and timeout < 0:
+        raise ValueError(f"timeout={timeout!r}: give 0 or more seconds")
+    ended = concurrent.futures.as_completed(futures, timeout)
+    while True:
+        with blocking.get()():  # not while the caller works on what it got
+            future = next(ended, None)
+        if future is None:
+            return
+        yield cast("Future[R]", future)
+
+

@@ -1,0 +1,144 @@
+"""Futures and states among a call's arguments: found at any depth, and replaced by what they came to."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from itertools import chain
+from typing import Any
+
+from nbflow.annotations import Annotation, alive, allow_failure, opaque, quote
+from nbflow.errors import InterfaceError, NotReadyError
+from nbflow.future import Future, FutureList, spelled
+from nbflow.states import State, raised
+from nbflow.step.plan import reason
+
+__all__ = ["futures_in", "marked", "resolve_futures_to_results", "resolve_futures_to_states"]
+
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+_COLLECTIONS = frozenset({list, tuple, set, frozenset, dict, FutureList})
+
+
+def marked(value: Any) -> list[Any]:
+    """All futures, states and annotations within a value: in lists, tuples, sets, dicts and dataclasses, at any depth.
+
+    Goes down layer by layer, so that a million rows are looked at by their types, which is quick.
+    """
+    if not alive:
+        return []
+    found: list[Any] = []
+    seen: dict[int, Any] = {}  # holds what it names, so that no identity is used twice
+    layer: list[Any] = [value]
+    while layer:
+        below: list[Any] = []
+        for kind in set(map(type, layer)) - _ATOMS:
+            if issubclass(kind, (Future, State, Annotation)):
+                those = [each for each in layer if type(each) is kind]
+                found += those
+                if issubclass(kind, Annotation) and kind is not quote:
+                    inner = [each.value for each in those]
+                    below += [each for each in inner if isinstance(each, Future)] if kind is opaque else inner
+            elif kind in _COLLECTIONS or is_dataclass(kind):
+                members = {id(each): each for each in layer if type(each) is kind}
+                fresh = [each for name, each in members.items() if name not in seen]
+                seen |= members
+                below += _within(kind, fresh)
+        layer = below
+    return found
+
+
+def futures_in(value: Any) -> list[Future[Any]]:
+    """All futures within a value."""
+    return [each for each in marked(value) if isinstance(each, Future)]
+
+
+def _within(kind: type, values: list[Any]) -> Iterable[Any]:
+    """All members of values of one type, keys included."""
+    if kind is dict:
+        return chain(chain.from_iterable(values), chain.from_iterable(map(dict.values, values)))
+    if kind in _COLLECTIONS:
+        return chain.from_iterable(values)
+    names = [each.name for each in fields(kind)]
+    return [getattr(each, name, None) for each in values for name in names]
+
+
+def resolve_futures_to_results(value: Any) -> Any:
+    """The same value with each future and state in it replaced by its result; waits for them.
+
+    Raises:
+        NotReadyError: One of them failed; its error is the cause.
+    """
+    return _replaced(value, _result)
+
+
+def resolve_futures_to_states(value: Any) -> Any:
+    """The same value with each future in it replaced by its state, whatever that is; waits for them."""
+    return _replaced(value, _state)
+
+
+def _replaced(value: Any, replacement: Callable[[Any], Any]) -> Any:
+    """A value with its futures and states replaced, and the words around its parts taken off."""
+    if isinstance(value, (Future, State)):
+        return replacement(value)
+    if isinstance(value, quote):
+        return value.value
+    if isinstance(value, opaque):
+        return replacement(value.value) if isinstance(value.value, (Future, State)) else value.value
+    if isinstance(value, allow_failure):
+        return _allowed(value.value)
+    if isinstance(value, Annotation):
+        return _replaced(value.value, replacement)
+    if not marked(value):
+        return value
+    if type(value) is dict:
+        return {_replaced(key, replacement): _replaced(item, replacement) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return _replaced_fields(value, replacement)
+    items = [_replaced(each, replacement) for each in value]
+    return items if isinstance(value, list) else type(value)(items)
+
+
+def _replaced_fields(value: Any, replacement: Callable[[Any], Any]) -> Any:
+    changed: Mapping[str, Any] = {
+        each.name: _replaced(getattr(value, each.name), replacement) for each in fields(value) if each.init
+    }
+    return replace(value, **changed)
+
+
+def _allowed(value: Any) -> Any:
+    """A value with its futures replaced by their results, or by what they failed with."""
+    return _replaced(value, _result_or_error)
+
+
+def _result_or_error(value: Future[Any] | State[Any]) -> Any:
+    if isinstance(value, State):
+        return value.result(raise_on_failure=False)
+    return value.result(raise_on_failure=False)
+
+
+def _state(value: Future[Any] | State[Any]) -> Any:
+    if isinstance(value, State):
+        return value
+    value.wait()
+    return value.state
+
+
+def _result(value: Future[Any] | State[Any]) -> Any:
+    error: BaseException | None
+    if isinstance(value, State):
+        if value.is_completed():
+            return value.data
+        try:
+            error = raised(value)
+        except TypeError as wrong:
+            error = wrong
+        raise NotReadyError(f"a state that it was given is {value.name}: {reason(error)}") from error
+    try:
+        return value.result()
+    except InterfaceError:
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        if not value.done():  # it came to this thread, not to the step
+            raise
+        error = value.exception()
+    except BaseException as failure:  # noqa: BLE001 - whatever it was, what comes after is not ready
+        error = failure
+    raise NotReadyError(f"{spelled(value)} failed: {reason(error)}") from error  # type: ignore[arg-type]

@@ -1,0 +1,224 @@
+"""What travels between this process and a worker, as bytes: functions, values, errors, and what was said.
+
+By cloudpickle (https://github.com/cloudpipe/cloudpickle), which takes what a notebook defines by value. An error always
+arrives: what of it does not pickle stays behind, and its traceback comes as text.
+"""
+
+import linecache
+import pickle
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import cloudpickle
+
+from nbflow.trace import Fact, Traits
+
+__all__ = ["Home", "Kept", "Order", "Reply", "Said", "broken_down", "packed", "put_together", "sources", "unpacked"]
+
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+
+
+class Kept(NamedTuple):
+    """Where a result is kept: its place in the store, and what its check needs.
+
+    Attributes:
+        key: The lookup key.
+        task: The step's label.
+        traits: What the key was made of.
+        inputs: Names of the parameters that count: a call that changes one in place is not kept.
+        keep: As the policy has it.
+        serializer: How values become bytes.
+        here: Whether the worker may save a large value itself.
+    """
+
+    key: str
+    task: str
+    traits: Traits
+    inputs: tuple[str, ...]
+    keep: Any
+    serializer: Any
+    here: bool
+
+
+class Home(NamedTuple):
+    """What holds where the call comes from.
+
+    Attributes:
+        folder: Of the store; `""`: there is none.
+        mark: Tells that folder from another one of the same name on another machine.
+        settings: For `configure`.
+        variables: Environment variables of nbflow's own.
+        level: Of the root logger.
+        version: Of nbflow.
+    """
+
+    folder: str
+    mark: tuple[Any, ...]
+    settings: dict[str, Any]
+    variables: dict[str, str]
+    level: int
+    version: str
+
+
+class Order(NamedTuple):
+    """One call.
+
+    Attributes:
+        home: As `Home`, packed: it is alike for very many calls.
+        function: Packed, alike for many calls; `b""`: `call` has it.
+        call: Packed: arguments by position and by name, or whatever is called without any.
+        limit: Seconds that the attempt may take where nobody can end the process; None: no limit, or somebody can.
+        flow_run: The flow's run.
+        run: The step's own run, as `TaskRun.__getstate__` gives it, without its arguments.
+        tags: Those that hold.
+        log_prints: As the option.
+        seeds: Whether the code speaks of seeding.
+        names: Values beside the arguments that may name files.
+        files: Files that count because the user said so.
+        touching: What is reached by live handles.
+        random: Where seeded generators stand.
+        split: Makes streams of their own of those generators, one for each call; `""`: they are as they are.
+        kept: Where the result is kept; None: it is not.
+    """
+
+    home: bytes
+    function: bytes
+    call: bytes
+    limit: float | None
+    flow_run: Any
+    run: Any
+    tags: frozenset[str]
+    log_prints: bool
+    seeds: bool
+    names: tuple[Any, ...]
+    files: tuple[Any, ...]
+    touching: tuple[str, ...]
+    random: dict[str, Any]
+    split: str
+    kept: Kept | None
+
+
+class Said(NamedTuple):
+    """What a call said while it ran: events, records of logging, warnings, and text with the stream it went to."""
+
+    events: list[Any]
+    records: list[Any]
+    warnings: list[tuple[Any, ...]]
+    text: list[tuple[str, str]]
+
+
+class Reply(NamedTuple):
+    """What became of a call.
+
+    Attributes:
+        value: Packed, where it returned; None where it did not, or the value lies in the store.
+        error: Packed by `broken_down`, where it raised.
+        touched: As `Ok.touched`.
+        facts: What it was seen to depend on.
+        random: Where it left seeded generators.
+        changed: Why the result must not be kept, `""` if it may.
+        stored: When its entry was made, and the bytes that it took; None: it was not stored where it ran.
+        said: Packed `Said`; `b""`: nothing.
+    """
+
+    value: bytes | None = None
+    error: bytes | None = None
+    touched: frozenset[str] = frozenset()
+    facts: tuple[Fact, ...] = ()
+    random: Any = None
+    changed: str = ""
+    stored: tuple[float, int] | None = None
+    said: bytes = b""
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # follow_imports is skip
+    """Notes the files of the functions that go by value: where there are none, their text goes along."""
+
+    def __init__(self, file: BytesIO) -> None:
+        super().__init__(file, protocol=5)
+        self.named: set[str] = set()
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, FunctionType):
+            self.named.add(obj.__code__.co_filename)
+        return super().reducer_override(obj)
+
+
+def packed(value: Any) -> bytes:
+    """A value as bytes. Whatever cannot go raises what pickle raises."""
+    if type(value) in _ATOMS:
+        return pickle.dumps(value, 5)
+    file = BytesIO()
+    _Pickler(file).dump(value)
+    return file.getvalue()
+
+
+def sources(function: Callable[..., Any]) -> bytes:
+    """A function as bytes, with the text of what is in no file, so that tracebacks there show it."""
+    file = BytesIO()
+    pickler = _Pickler(file)
+    pickler.dump(function)
+    texts = {name: linecache.getlines(name) for name in pickler.named if not Path(name).is_file()}
+    return pickle.dumps((file.getvalue(), {name: lines for name, lines in texts.items() if lines}), 5)
+
+
+def unpacked(function: bytes) -> Any:
+    """The function that `sources` packed."""
+    inner, texts = pickle.loads(function)
+    for name, lines in texts.items():
+        linecache.cache[name] = sum(map(len, lines)), None, lines, name
+    return pickle.loads(inner)
+
+
+def broken_down(error: BaseException, where: str) -> bytes:
+    """An error as bytes, with its traceback as a note."""
+    text = "".join(traceback.format_exception(error))[-8192:].rstrip()
+    error.__traceback__ = None
+    with suppress(Exception):
+        error.add_note(f"nbflow: raised in {where}:\n{text}")
+    with suppress(Exception):
+        whole = packed(error)
+        if type(pickle.loads(whole)).__name__ == type(error).__name__:
+            return pickle.dumps((whole, None), 5)
+    parts = {name: each for name, value in vars(error).items() if (each := _if_packed(value)) is not None}
+    args = [_if_packed(each) or packed(_text(each)) for each in error.args]
+    kind = _if_packed(type(error))
+    if kind is None:  # a class that cannot go either: the nearest one above it that can
+        kind = next(each for base in type(error).__mro__[1:] if (each := _if_packed(base)) is not None)
+        args = [packed(f"{type(error).__name__}: {_text(error)}")]
+    return pickle.dumps((None, (kind, args, parts)), 5)
+
+
+def put_together(data: bytes) -> BaseException:
+    """The error that `broken_down` packed. Its `__init__` is not called again: it may want other arguments."""
+    whole, broken = pickle.loads(data)
+    if whole is not None:
+        return pickle.loads(whole)  # type: ignore[no-any-return]
+    kind, args, parts = broken
+    values = tuple(map(pickle.loads, args))
+    error: BaseException = BaseException.__new__(pickle.loads(kind), *values)
+    error.args = values
+    vars(error).update({name: pickle.loads(each) for name, each in parts.items()})
+    return error
+
+
+def _if_packed(value: Any) -> bytes | None:
+    try:
+        data = packed(value)
+        pickle.loads(data)
+    except Exception:  # noqa: BLE001 - it stays behind
+        return None
+    return data
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - an error whose text raises is still an error
+        return f"a {type(value).__name__}"
+
