@@ -3,27 +3,49 @@
 from typing import Any
 
 from nbflow.cache_policies import DEFAULT, FLOW_PARAMETERS, INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
+from nbflow.context import tags
+from nbflow.durable.history import history
+from nbflow.durable.job import Job, checkpoint
+from nbflow.durable.once import once
 from nbflow.errors import (
     ConfigurationError,
     DamagedError,
     DurationError,
+    InDoubt,
+    InProgress,
     InterfaceError,
+    KeyConflict,
+    LedgerError,
     NbflowError,
     NotReadyError,
+    RetryExhausted,
     StepTimeout,
     StoreError,
     UnkeyableError,
     UnstorableError,
+    WorkerDied,
 )
 from nbflow.explanation import Explanation
+from nbflow.flow_options import FlowOptions
+from nbflow.flows import Flow, flow
 from nbflow.futures import Future, allow_failure, as_completed, resolve_futures_to_results, unmapped, wait
 from nbflow.keys import digest, register_digest
+from nbflow.logging import get_run_logger
 from nbflow.options import TaskOptions
 from nbflow.session import configure
+from nbflow.step.hints import Retry
+from nbflow.step.history import attempts
 from nbflow.step.waits import exponential_backoff
 from nbflow.store import Store, open_store
-from nbflow.task_runners import ConcurrentTaskRunner, ThreadPoolTaskRunner
+from nbflow.task_runners import (
+    ConcurrentTaskRunner,
+    DaskTaskRunner,
+    ProcessPoolTaskRunner,
+    SequentialTaskRunner,
+    ThreadPoolTaskRunner,
+)
 from nbflow.tasks import Task, task, task_input_hash
+from nbflow.transactions import get_transaction, transaction
 
 __all__ = [
     "DEFAULT",
@@ -35,12 +57,24 @@ __all__ = [
     "ConcurrentTaskRunner",
     "ConfigurationError",
     "DamagedError",
+    "DaskTaskRunner",
     "DurationError",
     "Explanation",
+    "Flow",
+    "FlowOptions",
     "Future",
+    "InDoubt",
+    "InProgress",
     "InterfaceError",
+    "Job",
+    "KeyConflict",
+    "LedgerError",
     "NbflowError",
     "NotReadyError",
+    "ProcessPoolTaskRunner",
+    "SequentialTaskRunner",
+    "Retry",
+    "RetryExhausted",
     "StepTimeout",
     "Store",
     "StoreError",
@@ -49,17 +83,27 @@ __all__ = [
     "ThreadPoolTaskRunner",
     "UnkeyableError",
     "UnstorableError",
+    "WorkerDied",
     "allow_failure",
     "as_completed",
+    "attempts",
+    "checkpoint",
     "configure",
     "digest",
     "exponential_backoff",
+    "flow",
+    "get_run_logger",
+    "get_transaction",
+    "history",
+    "once",
     "open_store",
     "panel",
     "register_digest",
     "resolve_futures_to_results",
+    "tags",
     "task",
     "task_input_hash",
+    "transaction",
     "unmapped",
     "wait",
 ]

@@ -40,7 +40,7 @@ def effective(environ: Mapping[str, str] = os.environ) -> list[Setting]:
     return found
 
 
-_IN_PROJECT = frozenset({"store", "verify", "max_size"})
+_IN_PROJECT = frozenset({"store", "verify", "max_size", "durability"})
 
 
 def _values(environ: Mapping[str, str], table: Mapping[str, Any]) -> dict[str, str]:
@@ -51,6 +51,7 @@ def _values(environ: Mapping[str, str], table: Mapping[str, Any]) -> dict[str, s
         "strict": "on" if session.strict else "off",
         "panel": session.panel,
         "verify": session.settings.verify or environ.get("NBFLOW_VERIFY") or str(table.get("verify", "full")),
+        "durability": session.durability,
         "max_size": f"{store.stats().max_size:,} bytes",
     }
     return {name: values[name] for name in Settings.__dataclass_fields__ if name in values}

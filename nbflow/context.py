@@ -9,9 +9,23 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["FlowRun", "Scope", "current_flow_run", "current_scope", "current_tags", "open_transaction", "tags"]
+from nbflow.errors import InterfaceError
+
+__all__ = [
+    "FlowRun",
+    "FlowRunContext",
+    "Scope",
+    "TaskRunContext",
+    "current_flow_run",
+    "current_scope",
+    "current_tags",
+    "current_task_run",
+    "get_run_context",
+    "open_transaction",
+    "tags",
+]
 
 
 class FlowRun:
@@ -21,6 +35,8 @@ class FlowRun:
         id: 32 hex digits.
         name: As `flow_run_name` says.
         flow_name: The flow's label.
+        flow: The flow.
+        outer_task: The run of the task that it was called in.
         parameters: By name, with defaults.
         tags: Those that held where it was called.
         step: The number that its events carry.
@@ -49,6 +65,8 @@ class FlowRun:
         self.id, self.name, self.flow_name, self.parameters = id, name or flow_name, flow_name, parameters
         self.tags, self.step, self.parent = tags, step, parent
         self.task_runner, self.defaults = task_runner, dict(defaults or {})
+        self.flow: Any = None
+        self.outer_task: Any = current_task_run.get()
         self.run_count = 0
         self.start_time: datetime | None = None
         self.state: Any = None
@@ -59,7 +77,8 @@ class FlowRun:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without runner, parameters and outer runs: a worker submits nothing in it, and values do not travel twice."""
-        return self.__dict__ | {"task_runner": None, "parameters": {}, "parent": None, "state": None}
+        left: dict[str, Any] = {"task_runner": None, "parameters": {}, "parent": None, "state": None, "flow": None, "outer_task": None}
+        return self.__dict__ | left
 
     @property
     def depth(self) -> int:
@@ -122,6 +141,9 @@ class Scope:
 current_flow_run: ContextVar[FlowRun | None] = ContextVar("nbflow_flow_run", default=None)
 """The innermost flow that runs here."""
 
+current_task_run: ContextVar[Any] = ContextVar("nbflow_run", default=None)
+"""The innermost run of a task that goes on here, a `TaskRun`."""
+
 current_scope: ContextVar[Scope | None] = ContextVar("nbflow_scope", default=None)
 """Who waits for what is submitted here; None: the end of the process does."""
 
@@ -130,6 +152,49 @@ current_tags: ContextVar[frozenset[str]] = ContextVar("nbflow_tags", default=fro
 
 open_transaction: ContextVar[Any] = ContextVar("nbflow_transaction", default=None)
 """The innermost transaction that is open here, or None."""
+
+
+class TaskRunContext(NamedTuple):
+    """What `get_run_context` gives in a task: `task_run` tells its name, tags, attempt and more."""
+
+    task_run: Any
+    parameters: dict[str, Any]
+    start_time: datetime | None
+
+    @classmethod
+    def get(cls) -> "TaskRunContext | None":
+        """That of the task that runs here; None where none does."""
+        run = current_task_run.get()
+        return None if run is None else cls(run, run.parameters, run.start_time)
+
+
+class FlowRunContext(NamedTuple):
+    """What `get_run_context` gives in a flow."""
+
+    flow_run: FlowRun
+    flow: Any
+    parameters: dict[str, Any]
+    start_time: datetime | None
+
+    @classmethod
+    def get(cls) -> "FlowRunContext | None":
+        """That of the flow that runs here, also within its tasks; None where none does."""
+        run = current_flow_run.get()
+        return None if run is None else cls(run, run.flow, run.parameters, run.start_time)
+
+
+def get_run_context() -> TaskRunContext | FlowRunContext:
+    """The run of the task, or else of the flow, that goes on here.
+
+    Raises:
+        InterfaceError: Neither a task nor a flow runs here.
+    """
+    task, flow = TaskRunContext.get(), FlowRunContext.get()
+    within = task is not None and flow is not None and flow.flow_run.outer_task is task.task_run  # a flow within a task
+    found = flow if task is None or within else task
+    if found is None:
+        raise InterfaceError("get_run_context() was called where no flow and no task runs")
+    return found
 
 
 @contextmanager

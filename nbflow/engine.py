@@ -68,8 +68,10 @@ async def arun(plan: Plan, hands: Hands, awaited: Mapping[type, Callable[[Any], 
 
 
 def value_of(outcome: Outcome) -> Any:
-    """The value, or the step's own error with its own traceback."""
+    """The value, or the step's own error with its own traceback; a failed state that it returned is its value."""
     if isinstance(outcome, Err):
+        if outcome.state is not None:
+            return outcome.state
         try:
             raise outcome.error
         finally:

@@ -141,7 +141,7 @@ class RetryExhausted(NbflowError, RuntimeError):  # noqa: N818 - as tenacity's R
     """No attempt gave a result that `retry_if_result` lets pass.
 
     Attributes:
-        value: What the last attempt returned; a text that names its type, where it does not pickle and this was pickled.
+        value: What the last attempt returned. Where it does not pickle, a pickle of this has the name of its type.
     """
 
     def __init__(self, message: str, value: Any = None) -> None:

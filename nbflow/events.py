@@ -17,6 +17,7 @@ __all__ = [
     "Hit",
     "Logged",
     "Missed",
+    "Named",
     "NotReady",
     "Progressed",
     "Queued",
@@ -46,6 +47,14 @@ class Began(NamedTuple):
     task: str
     arguments: tuple[object, ...]
     parent: int | None
+
+
+class Named(NamedTuple):
+    """The step's run has a name of its own, besides its task's."""
+
+    step: int
+    at: float
+    name: str
 
 
 class Hit(NamedTuple):
@@ -181,6 +190,7 @@ class Logged(NamedTuple):
 Event = (
     Queued
     | Began
+    | Named
     | Hit
     | Missed
     | Started

@@ -82,9 +82,9 @@ class FlowOptions:
         self.policy()
         for name in _HOOKS:
             set_(name, checked(name, getattr(self, name)))
-        name = self.flow_run_name
-        if name is not None and not isinstance(name, str) and not callable(name):
-            raise ConfigurationError(f"flow_run_name={name!r}: give a text, or a function that gives one")
+        naming: Any = self.flow_run_name
+        if naming is not None and not isinstance(naming, str) and not callable(naming):
+            raise ConfigurationError(f"flow_run_name={naming!r}: give a text, or a function that gives one")
         runner = self.task_runner
         if not isinstance(runner, (TaskRunner, type(None))) and not _is_class(runner):
             raise ConfigurationError(f"task_runner={runner!r}: give a runner, such as ThreadPoolTaskRunner(4)")

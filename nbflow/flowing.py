@@ -17,7 +17,6 @@ from nbflow.call import brief
 from nbflow.context import FlowRun, Scope, current_flow_run, current_scope, current_tags
 from nbflow.endings import ajoin, first_unseen, join, worst
 from nbflow.engine import arun, run
-from nbflow.errors import StepTimeout
 from nbflow.events import Began
 from nbflow.flow_options import FlowOptions
 from nbflow.hooks import run_hook
@@ -29,6 +28,7 @@ from nbflow.session import session
 from nbflow.states import Running, State, StateType, raised, state_of
 from nbflow.step.commands import Err, Outcome
 from nbflow.step.plan import plan
+from nbflow.step.policy import bounded
 from nbflow.work import Work, next_step
 
 __all__ = ["Flowing"]
@@ -68,11 +68,12 @@ class Flowing:
             task_runner=options.runner(),
             defaults=({} if outer is None else outer.defaults) | options.handed_on(),
         )
+        self.run.flow = flow
         with self._here():
             self.run.name = run_name(options.flow_run_name, parameters, flow.name)
         prints = bool(self.run.defaults.get("log_prints"))
         self.work = Work(self.run.step, self._body, None, session.clock, session.bus, log_prints=prints)
-        self.plan = plan(self.run.step, options.policy(), keyed=False)
+        self.plan = plan(self.run.step, bounded(options.policy()), keyed=False)
 
     def drive(self) -> Outcome:
         """Run it to its end, in this thread."""
@@ -109,8 +110,9 @@ class Flowing:
         if self.scope is not None and isinstance(outcome, Err):
             self.scope.stop(f"the flow run {self.run.name} has ended")
         state = state_of(outcome)
-        if state.message and state.message.startswith("Task run "):
-            state = replace(state, message=state.message.replace("Task", "Flow", 1))
+        if state.message and state.message.startswith("Task run "):  # Prefect's words for a flow
+            message = state.message.replace("Task", "Flow", 1).replace("exception ", "exception: ", 1)
+            state = replace(state, message=message)
         self.run.state = state
         with self._here():
             for hook in getattr(self.options, _ENDS.get(state.type, ""), ()):

@@ -21,7 +21,6 @@ from nbflow.hooks import Hook
 from nbflow.inputs import resolve_futures_to_results
 from nbflow.keys.binder import Binder, binder
 from nbflow.states import State
-from nbflow.step.commands import Outcome
 
 __all__ = ["Flow", "flow"]
 
@@ -101,11 +100,13 @@ class Flow(Generic[P, R]):
         if self.isasync:
             return self._await(args, kwargs, wait_for, return_state=return_state)
         run = self._run(args, kwargs, wait_for)
-        return _given(run, run.drive(), return_state=return_state)
+        outcome = run.drive()
+        return run.run.state if return_state else _plain(value_of(outcome))
 
     async def _await(self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, *, return_state: bool) -> Any:
         run = self._run(args, kwargs, wait_for)
-        return _given(run, await run.adrive(), return_state=return_state)
+        outcome = await run.adrive()
+        return run.run.state if return_state else _plain(value_of(outcome))
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> Flowing:
         _, args, kwargs = resolve_futures_to_results((wait_for, args, kwargs))
@@ -143,11 +144,8 @@ def _awaits(fn: Any) -> bool:
     return inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn)
 
 
-def _given(run: Flowing, outcome: Outcome, *, return_state: bool) -> Any:
-    """What the caller gets."""
-    if return_state:
-        return run.run.state
-    value = value_of(outcome)
+def _plain(value: Any) -> Any:
+    """What the caller gets: of a state that the flow returned, its result."""
     return value.result() if type(value) is State else value
 
 

@@ -4,9 +4,14 @@ from nbflow.annotations import allow_failure, quote, unmapped
 from nbflow.future import Future, FutureList, as_completed, blocking, wait
 from nbflow.inputs import futures_in, resolve_futures_to_results, resolve_futures_to_states
 
+PrefectFuture, PrefectFutureList = Future, FutureList
+"""Prefect's names, for annotations."""
+
 __all__ = [
     "Future",
     "FutureList",
+    "PrefectFuture",
+    "PrefectFutureList",
     "allow_failure",
     "as_completed",
     "blocking",

@@ -6,13 +6,22 @@ came to what it came to, and the other hooks are called.
 
 import contextvars
 import threading
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from functools import partial
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from inspect import isawaitable
+from typing import Any, Self, cast
 
+from nbflow import events as e
 from nbflow.errors import ConfigurationError
 from nbflow.logs import logger
+from nbflow.options import TaskOptions
+from nbflow.runs import TaskRun, current_run
+from nbflow.states import state_of
+from nbflow.step.commands import Outcome
+from nbflow.step.policy import Question
+from nbflow.step.waits import Tried, asked
 
-__all__ = ["Hook", "checked", "finish", "run_hook"]
+__all__ = ["Hook", "Hooked", "Hooks", "acall_hook", "checked", "condition_of", "finish", "run_hook"]
 
 Hook = Callable[..., Any]
 
@@ -41,10 +50,26 @@ def run_hook(hook: Hook, *args: Any) -> bool:
         if isinstance(made, Coroutine):
             finish(made)
     except Exception:
-        name = getattr(hook, "__name__", type(hook).__name__)
-        logger.exception("nbflow: the hook %s() failed", name)
+        _complain(hook)
         return False
     return True
+
+
+async def acall_hook(hook: Hook, *args: Any) -> bool:
+    """The same in an event loop."""
+    try:
+        made = hook(*args)
+        if isawaitable(made):
+            await made
+    except Exception:
+        _complain(hook)
+        return False
+    return True
+
+
+def _complain(hook: Hook) -> None:
+    name = getattr(hook, "__name__", type(hook).__name__)
+    logger.exception("nbflow: the hook %s() failed", name)
 
 
 def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -70,3 +95,64 @@ def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
     if errors:
         raise errors[0]
     return results[0]
+
+
+class Hooks:
+    """The hooks of a task, by the events that they want to hear of."""
+
+    __slots__ = ("_by", "hits")
+
+    def __init__(self, options: TaskOptions) -> None:
+        running, completion, failure = (
+            cast("tuple[Hook, ...]", each) for each in (options.on_running, options.on_completion, options.on_failure)
+        )
+        self.hits = bool(options.hooks_on_hits and completion)
+        self._by = {e.Started: running, e.Completed: completion, e.Failed: failure, e.TimedOut: failure}
+        if self.hits:
+            self._by[e.Hit] = completion
+
+    @classmethod
+    def of(cls, options: TaskOptions) -> Self | None:
+        """None where there are none: then nothing has to be asked."""
+        return cls(options) if options.on_running or options.on_completion or options.on_failure else None
+
+    def bound(self, task: Any, run: TaskRun) -> "Hooked":
+        """For one run."""
+        return Hooked(self._by, task, run)
+
+
+class Hooked:
+    """The hooks of one run."""
+
+    __slots__ = ("_by", "_run", "_task")
+
+    def __init__(self, by: dict[type, tuple[Hook, ...]], task: Any, run: TaskRun) -> None:
+        self._by, self._task, self._run = by, task, run
+
+    def due(self, event: Any, outcome: Outcome | None) -> Iterator[tuple[Any, ...]]:
+        """Each hook that wants to hear of an event, with what it is called with.
+
+        Args:
+            event: What happened.
+            outcome: What the step has come to, where it has ended.
+        """
+        hooks = self._by.get(type(event), ())
+        if not hooks:
+            return
+        run = self._run
+        state = run.state if outcome is None or type(event) is e.Started else run.settle(outcome)
+        mark = current_run.set(run)
+        try:
+            for hook in hooks:
+                yield hook, self._task, run, state
+        finally:
+            current_run.reset(mark)
+
+
+def condition_of(task: Any, condition: Hook | None) -> Question | None:
+    """What asks a task's `retry_condition_fn` about an attempt that failed; None where there is none."""
+    return asked(condition, partial(_ask, task))
+
+
+def _ask(task: Any, condition: Hook, tried: Tried) -> Any:
+    return condition(task, current_run.get(), state_of(tried.outcome))

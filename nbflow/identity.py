@@ -9,6 +9,7 @@ from secrets import token_bytes
 from typing import Any, NamedTuple, cast
 
 from nbflow.cache_policies import DEFAULT, CachePolicy
+from nbflow.context import current_flow_run
 from nbflow.errors import ConfigurationError, UnkeyableError
 from nbflow.keys.binder import binder
 from nbflow.keys.edited import edited
@@ -18,6 +19,7 @@ from nbflow.keys.short import secret
 from nbflow.keys.traits import trait
 from nbflow.logs import warn
 from nbflow.options import TaskOptions
+from nbflow.runs import TaskRun
 from nbflow.trace import Trait, Traits
 from nbflow.world import arm, may_name, rng
 
@@ -29,10 +31,17 @@ _GONE = (KeyError, ValueError, AttributeError)
 
 
 class TaskContext(NamedTuple):
-    """What a `cache_key_fn` is called with first: the task, and its parameters by name."""
+    """What a `cache_key_fn` is called with first: the task, its parameters by name, and its run.
+
+    Attributes:
+        task: The task.
+        parameters: By name, with defaults; futures as their results.
+        task_run: The run that asks for the key; None where nothing is about to run.
+    """
 
     task: Any
     parameters: dict[str, Any]
+    task_run: TaskRun | None = None
 
 
 def task_input_hash(context: TaskContext, parameters: dict[str, Any]) -> str | None:
@@ -54,9 +63,22 @@ def task_input_hash(context: TaskContext, parameters: dict[str, Any]) -> str | N
 
 def policy_in(options: TaskOptions) -> CachePolicy:
     """Which parts of a call make its key, as options say. A key function stands for itself alone."""
+    if options.result_storage_key is not None:
+        return CachePolicy(functions=(StorageKey(options.result_storage_key),))
     if options.cache_key_fn is not None:
         return CachePolicy(functions=(options.cache_key_fn,))
     return DEFAULT if options.cache_policy is None else options.cache_policy
+
+
+class StorageKey(NamedTuple):
+    """A `result_storage_key` as a key function."""
+
+    template: str
+
+    def __call__(self, context: TaskContext, parameters: dict[str, Any]) -> str:
+        """The key of a call."""
+        run = context.task_run or TaskRun(0, context.task.name)
+        return self.template.format(parameters=parameters, task_run=run, flow_run=run.flow_run)
 
 
 class Identity:
@@ -68,7 +90,8 @@ class Identity:
         options: Its options.
 
     Attributes:
-        parameters: Those that count, in the order of the signature.
+        names: All parameters, in the order of the signature.
+        parameters: Those that count, in the same order.
         constants: Strings in the code reached that may name files.
         handles: Names of the types of live handles that the code reads as globals.
         packed: The function as it was sent to a worker; None: it was not yet, or has to be packed for each call.
@@ -80,12 +103,12 @@ class Identity:
         self._owner, self._functions = owner, policy.functions
         self.packed: bytes | None = None
         self._bind = binder(fn)
-        self._names: tuple[str, ...] = self._bind.names
-        excluded = excluded | policy.excluded if "inputs" in policy.parts else frozenset(self._names)
-        self._counting = [i for i, name in enumerate(self._names) if name not in excluded]
-        self.parameters = tuple(self._names[i] for i in self._counting)
+        self.names: tuple[str, ...] = self._bind.names
+        excluded = excluded | policy.excluded if "inputs" in policy.parts else frozenset(self.names)
+        self._counting = [i for i, name in enumerate(self.names) if name not in excluded]
+        self.parameters = tuple(self.names[i] for i in self._counting)
         self.hidden = tuple(i for i, name in enumerate(self.parameters) if secret(name))
-        self._all = len(self._counting) == len(self._names)
+        self._all = len(self._counting) == len(self.names)
         arm()  # or the first look at a run would bind a reader anew that the function reaches
         reached = reach(fn)
         for file in edited(reached.modules):
@@ -105,8 +128,8 @@ class Identity:
         self._base = blake2b(_SCHEMA + base, digest_size=16)
         self.constants, self.handles = tuple(filter(may_name, reached.strings)), reached.handles
         self.seeds = not rng.SETTERS.isdisjoint(getattr(getattr(fn, "__code__", None), "co_names", ()))
-        self._everchanging = "run" in policy.parts
-        self._alike = policy.parts == {"flow"} and not policy.functions  # no flow, so nothing tells calls apart
+        self._run, self._flow = "run" in policy.parts, "flow" in policy.parts
+        self._alike = policy.parts == {"flow"} and not policy.functions  # outside a flow nothing tells calls apart
 
     def holds(self) -> bool:
         """Whether nothing that the function reaches was bound anew: about a microsecond."""
@@ -135,28 +158,36 @@ class Identity:
         """Those of the bound values that count."""
         return values if self._all else tuple([values[i] for i in self._counting])
 
-    def key(self, values: tuple[Any, ...]) -> str | None:
+    def key(self, values: tuple[Any, ...], run: TaskRun | None = None) -> str | None:
         """Hex key of a call with these bound values; None where it is not to be kept.
+
+        Args:
+            values: As bound.
+            run: What asks for it, for key functions.
 
         Raises:
             UnkeyableError: An input, or a global that the function reads, has no content.
         """
-        if self._alike:
+        flow = current_flow_run.get() if self._run or self._flow else None
+        if self._alike and flow is None:
             return None
         digest, live = self._base.copy(), self._live
         inputs = values if self._all else self.inputs(values)
         digest.update(canonical(inputs if live is None else live() + inputs, self._labels))
         if self._functions:
-            made = self._made(values)
+            made = self._made(values, run)
             if any(each is None for each in made):
                 return None
             digest.update(canonical(made))
-        if self._everchanging:  # outside a flow, each run is its own
-            digest.update(token_bytes(16))
+        if self._run:  # outside a flow, each run is its own
+            digest.update(token_bytes(16) if flow is None else flow.id.encode())
+        if self._flow and flow is not None:
+            names = tuple(flow.parameters)
+            digest.update(canonical((names, *flow.parameters.values()), ("names", *names)))
         return digest.hexdigest()
 
-    def _made(self, values: tuple[Any, ...]) -> tuple[str | None, ...]:
-        context = TaskContext(self._owner, dict(zip(self._names, values, strict=True)))
+    def _made(self, values: tuple[Any, ...], run: TaskRun | None = None) -> tuple[str | None, ...]:
+        context = TaskContext(self._owner, dict(zip(self.names, values, strict=True)), run)
         made: list[str | None] = []
         for function in self._functions:
             name = getattr(function, "__qualname__", type(function).__qualname__)
@@ -177,6 +208,14 @@ class Identity:
             return ()
         return tuple(zip(self._labels, self._live(), strict=False))
 
+    def _flowing(self) -> list[tuple[str, Any]]:
+        """Label and value of what the key has of the flow run."""
+        flow = current_flow_run.get() if self._run or self._flow else None
+        if flow is None:
+            return []
+        run = [("flow run", flow.id)] if self._run else []
+        return run + [(f"flow parameter {name}", value) for name, value in flow.parameters.items() if self._flow]
+
     def traits(self, values: tuple[Any, ...], handles: list[str] | None = None) -> Traits:
         """What the key is made of, part by part: `explain` compares it with other entries.
 
@@ -187,7 +226,7 @@ class Identity:
         traits = {**self._traits}
         for (label, name), value in zip(self._inputs, self.inputs(values), strict=True):
             traits[label] = trait(value, name, handles)
-        named = [*self.globals()]
+        named = [*self.globals(), *self._flowing()]
         if self._version is not None:
             named.append(("version", self._version))
         if self._files:

@@ -11,7 +11,7 @@ from nbflow.future import Future, FutureList, spelled
 from nbflow.states import State, raised
 from nbflow.step.plan import reason
 
-__all__ = ["futures_in", "marked", "resolve_futures_to_results", "resolve_futures_to_states"]
+__all__ = ["ended", "futures_in", "marked", "resolve_futures_to_results", "resolve_futures_to_states"]
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 _COLLECTIONS = frozenset({list, tuple, set, frozenset, dict, FutureList})
@@ -48,6 +48,20 @@ def marked(value: Any) -> list[Any]:
 def futures_in(value: Any) -> list[Future[Any]]:
     """All futures within a value."""
     return [each for each in marked(value) if isinstance(each, Future)]
+
+
+async def ended(futures: Iterable[Future[Any]]) -> None:
+    """Wait until all have ended, however they did, while the other tasks of the loop go on."""
+    left = [each for each in futures if not each.done()]
+    if not left:
+        return
+    import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+
+    loop = asyncio.get_running_loop()
+    for future in left:
+        over = asyncio.Event()
+        future.add_done_callback(lambda _, over=over: loop.call_soon_threadsafe(over.set))  # type: ignore[misc]
+        await over.wait()
 
 
 def _within(kind: type, values: list[Any]) -> Iterable[Any]:

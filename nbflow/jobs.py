@@ -5,6 +5,7 @@ that another step is computing, or for the steps it depends on.
 """
 
 import atexit
+import concurrent.futures
 import contextvars
 import sys
 import threading
@@ -18,10 +19,11 @@ from nbflow.controls import park
 from nbflow.engine import advance, arun
 from nbflow.events import Cancelled
 from nbflow.futures import Future, blocking
+from nbflow.performing import perform
 from nbflow.remote import Remote
 from nbflow.session import session
 from nbflow.slot import Slot
-from nbflow.step.commands import Err, Ok, Outcome, Sleep
+from nbflow.step.commands import Call, Enter, Err, Ok, Outcome, Sleep
 from nbflow.step.plan import Plan
 from nbflow.task_runners import TaskRunner, ThreadPoolTaskRunner, chosen
 from nbflow.work import Work
@@ -29,7 +31,18 @@ from nbflow.work import Work
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["begun", "future_of", "join", "keep", "launch", "runner_here", "settle", "start_async", "start_job", "when_done"]
+__all__ = [
+    "begun",
+    "future_of",
+    "join",
+    "keep",
+    "launch",
+    "runner_here",
+    "settle",
+    "start_async",
+    "start_job",
+    "when_done",
+]
 
 _open: set[Future[Any]] = set()
 
@@ -84,6 +97,7 @@ class _Job:
         self.context.run(blocking.set, pool.lend)
         self.plan: Plan | None = None
         self.work: Work | None = None
+        self.remote = Remote(None, kills=False)
 
     def start(self) -> None:
         """Queue it for a worker."""
@@ -108,7 +122,7 @@ class _Job:
         if not begun(self.step, self.future):
             return None
         outcome, self.plan, self.work = self.begin()
-        if self.work is not None and self.pool.hold is not None:
+        if self.work is not None and self.work.away is None and self.pool.hold is not None:
             self.work.away = Remote(self.pool.hold())
         return self._go() if outcome is None else outcome
 
@@ -116,21 +130,52 @@ class _Job:
         """The wait before a retry is over."""
         return self._go(CancelledError("the step was cancelled") if self.future.stopping else None)
 
-    def _go(self, error: BaseException | None = None) -> Outcome | None:
+    def _go(self, error: BaseException | None = None, answer: Any = None) -> Outcome | None:
         """Drive the plan on; None where the job is parked."""
         plan, work = self.plan, self.work
         assert plan is not None
         assert work is not None
         hands = work.hands(*self.pool.leaves)
-        state = advance(plan, hands, error=error)
+        state = advance(plan, hands, answer, error)
         match state:
             case Ok() | Err():
                 return state
             case Sleep(seconds):
                 work.clock.after(seconds, park(self.step, lambda: self._later(self._wake)).end)
                 return None
+            case Enter():
+                return self._go() if work.try_enter(lambda: self._later(self._wake)) else None
+            case Call():
+                self._call(state)
+                return None
             case _:
                 return self._claim()
+
+    def _call(self, command: Call, *, whole: bool = False) -> None:
+        """Have the runner's executor make a call; go on when it is answered, in a stretch of its own."""
+        work, executor = self.work, self.pool.executor
+        assert work is not None
+        assert executor is not None
+        if self.future.stopping:
+            raise CancelledError("the step was cancelled")
+        answer = executor.submit(perform, self.remote.order(work, command, whole=whole))
+        answer.add_done_callback(lambda _: self._later(lambda: self._answered(command, answer, whole=whole)))
+
+    def _answered(self, command: Call, answer: "concurrent.futures.Future[bytes]", *, whole: bool) -> Outcome | None:
+        """The executor has an answer."""
+        work = self.work
+        assert work is not None
+        outcome: Outcome | None = None
+        error: BaseException | None = None
+        try:
+            outcome = self.remote.answered(work, answer.result, whole=whole)
+            if outcome is None:
+                self._call(command, whole=True)
+                return None
+        except BaseException as raised:  # noqa: BLE001 - the plan tells of it, and ends
+            error = raised
+        work.leave()
+        return self._go(error, outcome)
 
     def _claim(self) -> Outcome | None:
         """Go on if the key is this step's now, else when it may be."""
@@ -152,10 +197,7 @@ class _Job:
 
 def settle(future: Future[Any], outcome: Outcome) -> None:
     """Give a future what its step came to."""
-    if isinstance(outcome, Err):
-        future.set_exception(outcome.error)
-    else:
-        future.set_result(outcome.value)
+    future.settle(outcome)
 
 
 def when_done(futures: Sequence[Future[Any]], callback: Callable[[], object]) -> None:

@@ -2,6 +2,9 @@
 
 Everything is routed by context: which step runs *here*, in this thread or asyncio task. `print` is
 replaced only while a step with `log_prints` runs, and passes on whatever such a step did not print.
+
+What a run logs or prints goes through the loggers `nbflow.flow_runs` and `nbflow.task_runs`. Where a program has set up
+no logging, and no panel shows it, it is written to stderr.
 """
 
 import builtins
@@ -11,12 +14,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["current_step", "logger", "prints_to", "warn"]
+__all__ = ["RUNS", "TOLD", "current_step", "faces", "hearing", "listened", "logger", "prints_to", "warn"]
 
 current_step: ContextVar[int | None] = ContextVar("nbflow_step", default=None)
 """The number of the innermost step that runs here."""
+
+hearing: ContextVar[Callable[[str, str], object] | None] = ContextVar("nbflow_hearing", default=None)
+"""What that step does with the level and the text of what its run logs."""
 
 logger = logging.getLogger("nbflow")
 
@@ -49,8 +55,8 @@ def _route(
 
 
 @contextmanager
-def prints_to(listener: Callable[[str], object]) -> Iterator[None]:
-    """Hand each line that is printed in this context to a listener, instead of printing it."""
+def prints_to(listener: Callable[[str], object] | None) -> Iterator[None]:
+    """Hand each line that is printed in this context to a listener, instead of printing it; None: print after all."""
     global _print  # noqa: PLW0603 - the one real `print` of the process
     mark = _listener.set(listener)
     with _lock:
@@ -66,3 +72,46 @@ def prints_to(listener: Callable[[str], object]) -> Iterator[None]:
             _printing.remove(mark)
             if not _printing and builtins.print is _route:
                 builtins.print = _print
+
+
+def listened() -> bool:
+    """Whether what is printed here goes to a listener."""
+    return _listener.get() is not None
+
+
+RUNS: Final = {"Flow": logging.getLogger("nbflow.flow_runs"), "Task": logging.getLogger("nbflow.task_runs")}
+"""Where runs log, by what they are runs of."""
+
+TOLD: Final = "nbflow_told"
+"""An attribute of records that their step has heard of already."""
+
+faces: set[Any] = set()
+"""Whoever shows what runs log: while there is one, stderr is left alone."""
+
+
+class _Console(logging.Handler):
+    """Writes records to stderr that nobody else would show."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one."""
+        if faces or logger.handlers or logging.getLogger().handlers:
+            return
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001 - as all handlers of logging
+            self.handleError(record)
+
+
+def _set_up(kind: str, runs: logging.Logger) -> None:
+    """Let a logger of runs speak, as Prefect's do, from INFO on."""
+    console = _Console()
+    name = f"%({kind.lower()}_run_name)s"
+    form = f"%(asctime)s.%(msecs)03d | %(levelname)-7s | {kind} run '{name}' - %(message)s"
+    console.setFormatter(logging.Formatter(form, "%H:%M:%S", defaults={f"{kind.lower()}_run_name": "?"}))
+    runs.addHandler(console)
+    if runs.level == logging.NOTSET:
+        runs.setLevel(logging.INFO)
+
+
+for _kind, _runs in RUNS.items():
+    _set_up(_kind, _runs)

@@ -13,8 +13,8 @@ def run_name(given: str | Callable[..., str] | None, parameters: Mapping[str, An
     """The name of one run.
 
     Args:
-        given: A template such as `"load-{day}"`, or a function; it is called with the parameters where it has a parameter
-            of that name, else without arguments.
+        given: A template such as `"load-{day}"`, or a function; it is called with the parameters where it has a
+            parameter of that name, else without arguments.
         parameters: By name.
         otherwise: The name where none is given, and, with a warning, where a template does not fit the parameters.
 
@@ -30,7 +30,7 @@ def run_name(given: str | Callable[..., str] | None, parameters: Mapping[str, An
             warn(f"{otherwise}: the run is not called {given!r}: {type(error).__name__}: {error}")
             return otherwise
     takes = "parameters" in inspect.signature(given).parameters
-    made = given(parameters=dict(parameters)) if takes else given()
+    made: Any = given(parameters=dict(parameters)) if takes else given()
     if not isinstance(made, str):
         name = getattr(given, "__name__", type(given).__name__)
         raise TypeError(f"{name}() names the runs of {otherwise}, and returned a {type(made).__name__}: return a text")

@@ -110,6 +110,8 @@ class TaskOptions:
         give_up_on: These errors are never retried, whatever `retry_on` says.
         timeout_seconds: For one attempt.
         deadline_seconds: For all attempts and the waits between them.
+        isolate: `"process"` runs each attempt in a warm process of its own, which is killed with all its children when
+            `timeout_seconds` are over, native code too. Arguments and result travel, so neither is shared.
         retry_if_result: Called with a result: whether it is none, and to be tried again. It is never kept; if the last
             attempt gives no other, `RetryExhausted` is raised, whose `value` it is.
         persist_result: True keeps every result, False none; None keeps what pure work returned (the README tells).
@@ -164,6 +166,7 @@ class TaskOptions:
     retry_if_result: Callable[..., Any] | None = None
     timeout_seconds: Duration | None = option(None, "--timeout", seconds, "for one attempt", metavar="DUR")
     deadline_seconds: Duration | None = option(None, "--deadline", seconds, "for all attempts and waits", metavar="DUR")
+    isolate: str | None = None
     persist_result: bool | None = option(None, "--no-cache", None, "neither look a result up nor keep it", value=False)
     cache_expiration: Duration | None = option(
         None, "--expires", seconds, "run again when the result is older", metavar="DUR"
@@ -207,6 +210,8 @@ class TaskOptions:
             value = getattr(self, name)
             if value is not None and seconds(value, name) == 0 and name != "cache_expiration":
                 raise ConfigurationError(f"{name}={value!r}: give more than nothing, or None for no limit")
+        if self.isolate not in {None, "process"}:
+            raise ConfigurationError(f'isolate={self.isolate!r}: give "process", or None')
         self._check_delay()
         if isinstance(self.retry_on, type) or not callable(self.retry_on):
             _check_errors("retry_on", self.retry_on)

@@ -9,12 +9,11 @@ import pickle
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple
-
-import cloudpickle
 
 from nbflow.trace import Fact, Traits
 
@@ -93,7 +92,7 @@ class Order(NamedTuple):
     flow_run: Any
     run: Any
     tags: frozenset[str]
-    log_prints: bool
+    log_prints: bool | None
     seeds: bool
     names: tuple[Any, ...]
     files: tuple[Any, ...]
@@ -136,17 +135,22 @@ class Reply(NamedTuple):
     said: bytes = b""
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # follow_imports is skip
-    """Notes the files of the functions that go by value: where there are none, their text goes along."""
+@cache
+def _pickler() -> Callable[[BytesIO], Any]:
+    """Makes picklers that note the files of the functions that they come by."""
+    import cloudpickle  # noqa: PLC0415 - 10 ms that only those pay who send something
 
-    def __init__(self, file: BytesIO) -> None:
-        super().__init__(file, protocol=5)
-        self.named: set[str] = set()
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # follow_imports is skip
+        def __init__(self, file: BytesIO) -> None:
+            super().__init__(file, protocol=5)
+            self.named: set[str] = set()
 
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, FunctionType):
-            self.named.add(obj.__code__.co_filename)
-        return super().reducer_override(obj)
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, FunctionType):
+                self.named.add(obj.__code__.co_filename)
+            return super().reducer_override(obj)
+
+    return Pickler
 
 
 def packed(value: Any) -> bytes:
@@ -154,14 +158,14 @@ def packed(value: Any) -> bytes:
     if type(value) in _ATOMS:
         return pickle.dumps(value, 5)
     file = BytesIO()
-    _Pickler(file).dump(value)
+    _pickler()(file).dump(value)
     return file.getvalue()
 
 
 def sources(function: Callable[..., Any]) -> bytes:
     """A function as bytes, with the text of what is in no file, so that tracebacks there show it."""
     file = BytesIO()
-    pickler = _Pickler(file)
+    pickler = _pickler()(file)
     pickler.dump(function)
     texts = {name: linecache.getlines(name) for name in pickler.named if not Path(name).is_file()}
     return pickle.dumps((file.getvalue(), {name: lines for name, lines in texts.items() if lines}), 5)
@@ -221,4 +225,3 @@ def _text(value: Any) -> str:
         return str(value)
     except Exception:  # noqa: BLE001 - an error whose text raises is still an error
         return f"a {type(value).__name__}"
-

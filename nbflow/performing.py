@@ -14,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from functools import cache, lru_cache, partial
 from hashlib import blake2b
 from inspect import iscoroutinefunction
@@ -75,13 +75,11 @@ def _reply(order: Order) -> Reply:
     work.mentions = (*order.names, args, kwargs)
     work.files, work.seeds, work.touching = order.files, order.seeds, order.touching
     inputs = _Inputs(function, args, kwargs, order.kept) if order.kept is not None else None
-    marks = current_flow_run.set(order.flow_run), current_tags.set(order.tags), current_run.set(_run(order))
+    context = copy_context()
+    for variable, value in ((current_flow_run, order.flow_run), (current_tags, order.tags), (current_run, _run(order))):
+        context.run(variable.set, value)  # type: ignore[arg-type]  # each takes its own kind
     begun = session.clock.monotonic()
-    try:
-        outcome = work.call(Call(1, order.limit))
-    finally:
-        for variable, mark in zip((current_flow_run, current_tags, current_run), marks, strict=True):
-            variable.reset(mark)
+    outcome = context.run(work.call, Call(1, order.limit))
     cost = session.clock.monotonic() - begun
     if isinstance(outcome, Err):
         return Reply(error=broken_down(outcome.error, _where()))
@@ -196,9 +194,9 @@ def _body(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
 def _run(order: Order) -> TaskRun | None:
     if order.run is None:
         return None
-    id, task_name, name, tags, count = order.run
+    number, task_name, name, tags, count = order.run
     run = TaskRun(0, task_name, (), (), tags, order.flow_run)
-    run._id, run.name, run.run_count = id, name, count  # noqa: SLF001 - a copy of one of us
+    run._id, run.name, run.run_count = number, name, count  # noqa: SLF001 - a copy of one of us
     return run
 
 
@@ -217,9 +215,7 @@ def _slot(kept: Kept | None) -> Slot | None:
 class _Inputs:
     """What the key was made of, as it was before the call: it must be so afterwards."""
 
-    def __init__(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], kept: Kept
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], kept: Kept) -> None:
         self._values: dict[str, Any] = {}
         if kept.inputs and any(type(each) not in _ATOMS for each in (*args, *kwargs.values())):
             bind = _binder(function)
@@ -279,7 +275,9 @@ def _trait(value: Any) -> str:
 
 def _split(state: dict[str, Any], name: str) -> dict[str, Any]:
     """Generators for one call: as good as independent of those of other calls, and of how many there are."""
-    seed = blake2b(f"{name} {sorted((key, world.rng.digest(value)) for key, value in state.items())}".encode(), digest_size=16)
+    seed = blake2b(
+        f"{name} {sorted((key, world.rng.digest(value)) for key, value in state.items())}".encode(), digest_size=16
+    )
     number = int.from_bytes(seed.digest(), "big")
     split: dict[str, Any] = {}
     if "random" in state:

@@ -14,7 +14,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from concurrent.futures import Future as Pending
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
@@ -26,14 +25,13 @@ from nbflow.errors import StoreError, WorkerDied
 from nbflow.events import Began, Queued
 from nbflow.logs import current_step
 from nbflow.parcels import Home, Kept, Order, Reply, Said, packed, put_together, sources
-from nbflow.runs import current_run
 from nbflow.session import session
 from nbflow.slot import Elsewhere
 from nbflow.step.commands import Call, Err, Load, Ok, Outcome
 from nbflow.work import Work, next_step
-from nbflow.workers import Hold
+from nbflow.workers import PERFORM, Hold
 
-__all__ = ["Remote", "received"]
+__all__ = ["Remote", "isolated", "received"]
 
 _DEATHS = 3
 """A call that ended so many workers is not made again, whatever its policy says."""
@@ -53,11 +51,14 @@ class Remote:
 
     def __call__(self, work: Work, command: Call) -> Outcome:
         """One attempt, while this thread waits."""
-        assert self.hold is not None
-        return self.settle(work, partial(self._asked, self.hold, work, command))
-
-    def _asked(self, hold: Hold, work: Work, command: Call, *, whole: bool) -> Outcome:
-        return received(work, hold.ask(self.order(work, command, whole=whole), command.timeout))
+        hold = self.hold
+        assert hold is not None
+        outcome = self.answered(work, lambda: hold.ask(self.order(work, command), command.timeout))
+        if outcome is None:
+            whole = partial(self.order, work, command, whole=True)
+            outcome = self.answered(work, lambda: hold.ask(whole(), command.timeout), whole=True)
+        assert outcome is not None
+        return outcome
 
     def stop(self) -> None:
         """End the attempt, from another thread."""
@@ -65,21 +66,14 @@ class Remote:
         if self.hold is not None:
             self.hold.stop()
 
-    def submit(self, submit: Callable[[bytes], "Pending[bytes]"], work: Work, command: Call) -> "Pending[bytes]":
-        """One attempt, through an executor."""
-        return submit(self.order(work, command, whole=False))
-
-    def settle(self, work: Work, ask: Callable[..., Outcome]) -> Outcome:
-        """The outcome of one attempt; `ask(whole=)` makes it, and once more where the store does not give its value.
+    def answered(self, work: Work, answer: Callable[[], bytes], *, whole: bool = False) -> Outcome | None:
+        """What an attempt came to; None where its value is in a store that does not give it: then order it whole.
 
         Raises:
             WorkerDied: It ended one worker too many.
         """
         try:
-            try:
-                return ask(whole=False)
-            except StoreError:
-                return ask(whole=True)
+            return received(work, answer())
         except WorkerDied as error:
             if self.stopped:
                 raise CancelledError("the step was cancelled") from None
@@ -88,13 +82,13 @@ class Remote:
                 raise WorkerDied(f"{error}; it ended {self.deaths} of them, and is not tried again") from None
             return Err(error)
         except Exception as error:  # noqa: BLE001 - a call that cannot go there, or an answer that cannot be read here
-            return Err(error)
+            return None if isinstance(error, StoreError) and not whole else Err(error)
 
-    def order(self, work: Work, command: Call, *, whole: bool) -> bytes:
-        """A call, packed."""
+    def order(self, work: Work, command: Call, *, whole: bool = False) -> bytes:
+        """A call, packed; `whole`: its value is to be sent, whatever its size."""
         function, call = _function(work)
         slot, random = work.slot, world.rng.snapshot()
-        run = current_run.get()
+        run = work.run
         order = Order(
             home=_home(),
             function=function,
@@ -128,6 +122,11 @@ class Remote:
             return packed(order)
 
 
+def isolated() -> Remote:
+    """Performs the calls of one step in a process that nothing else uses meanwhile, as if they were made here."""
+    return Remote(Hold((b"", PERFORM)), split=False)
+
+
 def _function(work: Work) -> tuple[bytes, bytes]:
     """The call of a step: its function, packed once as long as nothing that it reaches has changed, and the rest."""
     body: Any = work.body
@@ -159,7 +158,7 @@ def _home() -> bytes:
     name = folder, mark, session.caching, session.strict, settings.verify, settings.max_size, level, *variables.items()
     found = _homes.get(name)
     if found is None:
-        chosen = {"cache": session.caching, "strict": session.strict}
+        chosen: dict[str, Any] = {"cache": session.caching, "strict": session.strict}
         chosen |= {"verify": settings.verify, "max_size": settings.max_size}
         _homes.clear()
         found = _homes[name] = pickle.dumps(Home(folder, mark, chosen, variables, level, __version__), 5)

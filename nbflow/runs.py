@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from nbflow import events as e
-from nbflow.context import FlowRun
+from nbflow.context import FlowRun, current_task_run
 from nbflow.states import State, StateType, state_of
 from nbflow.step.commands import Outcome
 from nbflow.step.phases import Phase, after
@@ -77,7 +77,7 @@ class TaskRun:
         self.names, self.values, self.tags, self.flow_run = names, values, tags, flow_run
         self.run_count = 0
         self._id = ""
-        self._phase: Phase | None = None
+        self._phase: Phase | None = Phase.PENDING
         self._settled = False
         self._at = self._began = self._wait = self._total = 0.0
         self._state: State[Any] | None = None
@@ -161,6 +161,10 @@ class TaskRun:
             self._settled, self._state = True, state_of(outcome, cached=self._phase is Phase.CACHED)
         return self.state
 
+    def roll_back(self) -> None:
+        """What it did was undone, with the transaction that it belonged to."""
+        self._settled, self._state = True, State(StateType.COMPLETED, "RolledBack", data=self.state.data)
+
     def close(self) -> None:
         """Let go of the arguments, unless somebody has asked for them."""
         self.values = ()
@@ -170,5 +174,5 @@ def _date(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-current_run: ContextVar[TaskRun | None] = ContextVar("nbflow_run", default=None)
+current_run: ContextVar[TaskRun | None] = current_task_run
 """The innermost run that goes on here."""

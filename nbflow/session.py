@@ -13,18 +13,26 @@ from typing import Any
 from nbflow import eventlog
 from nbflow.bus import Bus
 from nbflow.clock import Clock
+from nbflow.durable.ledger import Durability, Ledger, durability_of, ledger_of
+from nbflow.durable.recorder import Recorder
 from nbflow.errors import ConfigurationError, StoreError
 from nbflow.events import Event, Missed
 from nbflow.explanation import cause
+from nbflow.limits import Limits, limits_of
 from nbflow.logs import warn
+from nbflow.options import TaskOptions
 from nbflow.slot import NO_ENTRY
-from nbflow.store import Store, Verify, open_store, size_of, verify_of
+from nbflow.store import Store, Verify, open_store, project_settings, size_of, verify_of
 from nbflow.task_runners import TaskRunner
 from nbflow.world import exclude
 
 __all__ = ["Session", "Settings", "configure", "session"]
 
+_PANELS = ("auto", "widget", "keep", "basic", "html", "text", "off")
 _OFF = frozenset({"0", "off", "false", "no"})
+
+DEFAULTS = ("retries", "persist_result", "refresh_cache")
+"""Settings that are options of tasks that do not spell them out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +43,16 @@ class Settings:
         store: Folder of the store, or a `Store`.
         cache: False neither looks results up nor keeps them, as `NBFLOW_CACHE=off` does.
         strict: True raises `UnkeyableError` where a step would otherwise run uncached, as `NBFLOW_STRICT=1` does.
-        panel: `auto`, `widget`, `html`, `text` or `off`, as `NBFLOW_PANEL`.
+        panel: `auto`, `widget`, `keep`, `basic`, `html`, `text` or `off`, as `NBFLOW_PANEL`.
         verify: `full` checks bulk data when it is loaded, `sealed` only what code could hide in; as `NBFLOW_VERIFY`.
         max_size: Bytes that a store may hold, also as text such as `5GB`; as `NBFLOW_MAX_SIZE`.
+        durability: `process`: jobs, effects and history outlive the process, however it ends; `power`: and the machine, at
+            a sync for each write; as `NBFLOW_DURABILITY`.
+        tag_limits: How many steps with a tag run at a time, `{"api": 2}`; as `NBFLOW_TAG_LIMITS` (`api=2,db=1`).
         task_runner: Where submitted steps run outside of flows; by default on threads.
+        retries: Of tasks that do not say it themselves, as the next two.
+        persist_result: False: they keep nothing unless they ask for it; True: they keep every result.
+        refresh_cache: True: they run again, and replace what was kept.
     """
 
     store: "str | os.PathLike[str] | Store | None" = None
@@ -47,7 +61,12 @@ class Settings:
     panel: str | None = None
     verify: Verify | None = None
     max_size: int | None = None
+    durability: Durability | None = None
+    tag_limits: Mapping[str, int] | None = None
     task_runner: TaskRunner | None = None
+    retries: int | None = None
+    persist_result: bool | None = None
+    refresh_cache: bool | None = None
 
 
 class Session:
@@ -57,7 +76,8 @@ class Session:
         self.clock = clock or Clock()
         self.recent: deque[Event] = deque(maxlen=50_000)
         """The latest events, for a panel that is opened later."""
-        self.bus = Bus(self.recent.append, warn=warn)
+        self.recorder = Recorder(self._written_to)
+        self.bus = Bus(self.recent.append, self.recorder, warn=warn)
         self._environ = environ
         self._store: Store | None = None
         self._placed: dict[str, Store] = {}
@@ -76,13 +96,42 @@ class Session:
         if settings.store != self._settings.store:
             self._store = None
         self._settings = settings
+        self._durability: Durability | None = None
         for store in (*filter(None, [self._store]), *self._placed.values()):
             store.adjust(verify=settings.verify, max_size=settings.max_size)
+        self._limits: Limits | None = None
+        spoken = ((name, getattr(settings, name)) for name in DEFAULTS)
+        self.defaults: dict[str, Any] = {name: value for name, value in spoken if value is not None}
         caching = settings.cache
         self.caching = self._environ.get("NBFLOW_CACHE", "").lower() not in _OFF if caching is None else caching
         strict = settings.strict
         self.strict = self._environ.get("NBFLOW_STRICT", "0").lower() not in {*_OFF, ""} if strict is None else strict
         self.panel = settings.panel or self._environ.get("NBFLOW_PANEL", "auto")
+
+    def _written_to(self) -> Ledger | None:
+        """Where history goes: beside results, if there are any, and nowhere if nothing is to be kept."""
+        store = self._store
+        if store is None or not self.caching or not store.folder.is_dir():
+            return None
+        return ledger_of(store, self.durability)
+
+    @property
+    def durability(self) -> Durability:
+        """What the ledger shall outlive: as configured, as the environment or the project says, else the process."""
+        if self._durability is None:
+            self._durability = self.settings.durability or self._durability_elsewhere()
+        return self._durability
+
+    def _durability_elsewhere(self) -> Durability:
+        what, given = "NBFLOW_DURABILITY", self._environ.get("NBFLOW_DURABILITY")
+        if not given:
+            project, table = project_settings(self._environ)
+            what, given = f"{project}: durability", table.get("durability")
+        try:
+            return durability_of(given or "process", what)
+        except ConfigurationError as error:
+            warn(f"{error}; it is not followed")
+            return "process"
 
     @property
     def store(self) -> Store:
@@ -94,6 +143,23 @@ class Session:
         if self._store is None:
             self._store = self._open(self.settings.store)
         return self._store
+
+    @property
+    def limits(self) -> Limits:
+        """How many steps with a tag run at a time: as configured, or the environment or the project says."""
+        if self._limits is None:
+            given, what = self.settings.tag_limits, "tag_limits"
+            if given is None:
+                given, what = self._environ.get("NBFLOW_TAG_LIMITS") or None, "NBFLOW_TAG_LIMITS"
+            if given is None:
+                project, table = project_settings(self._environ)
+                given, what = table.get("tag-limits", {}), f"{project}: tag-limits"
+            try:
+                self._limits = Limits(limits_of(given, what))
+            except ConfigurationError as error:
+                warn(f"{error}; it is not followed")
+                self._limits = Limits({})
+        return self._limits
 
     def _open(self, place: "str | os.PathLike[str] | Store | None") -> Store:
         settings = self.settings
@@ -152,14 +218,19 @@ def configure(**changes: Any) -> Settings:
     for name in changes:
         if name not in known:
             raise ConfigurationError(f"there is no setting {name!r}: there are {', '.join(known)}")
-    if changes.get("panel") not in {None, "auto", "widget", "html", "text", "off"}:
-        raise ConfigurationError(f"panel={changes['panel']!r}: give auto, widget, html, text or off")
+    if changes.get("panel") not in {None, *_PANELS}:
+        raise ConfigurationError(f"panel={changes['panel']!r}: give {', '.join(_PANELS[:-1])} or {_PANELS[-1]}")
     if changes.get("store") is not None and not isinstance(changes["store"], (str, os.PathLike, Store)):
         raise ConfigurationError(f"store={changes['store']!r}: give the path of a folder, or a Store")
     if changes.get("verify") is not None:
         verify_of(changes["verify"])
+    if changes.get("durability") is not None:
+        durability_of(changes["durability"])
+    TaskOptions(**{name: changes[name] for name in DEFAULTS if name in changes})
     if changes.get("max_size") is not None:
         changes["max_size"] = size_of(changes["max_size"], "max_size")
+    if changes.get("tag_limits") is not None:
+        changes["tag_limits"] = limits_of(changes["tag_limits"])
     if not isinstance(changes.get("task_runner"), TaskRunner | None):
         raise ConfigurationError(f"task_runner={changes['task_runner']!r}: give a runner, such as ThreadPoolTaskRunner(4)")
     if isinstance(changes.get("store"), (str, os.PathLike)):

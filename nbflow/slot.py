@@ -67,6 +67,8 @@ class Slot:
     """What another process found, where the call ran there: it takes the place of `check`."""
     made: float | None = None
     """When its entry was made; None: when it is saved."""
+    hold: Callable[[Draft], int] | None = None
+    """What is done with an entry in place of putting it into the store: a transaction holds it back."""
     parent: "Slot | None" = None
     """The slot that is being filled around this one."""
     _claimed = False
@@ -184,7 +186,7 @@ class Slot:
                 self.check()
             elif elsewhere.changed:
                 raise UnstorableError(elsewhere.changed)
-            return self.keep(draft)
+            return (self.hold or self.keep)(draft)
         except UnstorableError as error:
             warn(f"{self.task}: the result is not kept: {error}")
             raise

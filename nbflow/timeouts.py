@@ -241,7 +241,9 @@ def _is_of(guard: Guard, error: BaseException) -> bool:
 
 def _on_own_thread(call: Callable[[], Any], limit: float) -> Any:
     """Call in a thread that is given up at the limit; its late result is dropped."""
-    warn('timeout_seconds on a thread ends the waiting, not the work: a thread cannot be stopped; isolate="process" can')
+    warn(
+        'timeout_seconds on a thread ends the waiting, not the work: a thread cannot be stopped; isolate="process" can'
+    )
     done, outcome, began = threading.Event(), list[Outcome](), time.monotonic()
 
     def body() -> None:

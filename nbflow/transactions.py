@@ -14,15 +14,19 @@ from hashlib import blake2b
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from nbflow.context import open_transaction, submitted
-from nbflow.errors import ConfigurationError, InterfaceError
-from nbflow.events import RolledBack
-from nbflow.futures import settled
-from nbflow.hooks import run_hook
+from nbflow.context import Scope, current_scope, open_transaction
+from nbflow.endings import ajoin, first_unseen, join
+from nbflow.errors import ConfigurationError, InterfaceError, StoreError
+from nbflow.events import Cancelled, Completed, Crashed, Event, Failed, RolledBack, TimedOut
+from nbflow.hooks import Hook, run_hook
+from nbflow.logs import warn
+from nbflow.runs import TaskRun
 from nbflow.session import session
 from nbflow.slot import Slot
 from nbflow.step.commands import Load, Ok, Save
-from nbflow.store import storage_of
+from nbflow.store import Draft, storage_of
+from nbflow.store.serializers import PICKLE, Made, Paired
+from nbflow.store.unstorable import explain
 
 __all__ = [
     "CommitMode",
@@ -34,9 +38,6 @@ __all__ = [
     "get_transaction",
     "transaction",
 ]
-
-Hook = Callable[..., Any]
-
 
 class CommitMode(StrEnum):
     """When a transaction commits: at its own end, with the one around it, or only when its `commit` is called."""
@@ -119,7 +120,7 @@ class Transaction:
         self._writes: list[Callable[[], object]] = []
         self._slot: Slot | None = None
         self._marks: tuple[Token[Any], Token[Any]] | None = None
-        self._futures: list[Any] = []
+        self._scope = Scope()
         self._changing = threading.RLock()
 
     def __repr__(self) -> str:
@@ -177,7 +178,8 @@ class Transaction:
         self.on_rollback_hooks += on_rollback_hooks or ()
         self.on_commit_hooks += on_commit_hooks or ()
         if self._slot is not None and self.write_on_commit:
-            self._writes = [self._slot.prepared(Save(Ok(value), 0.0))]
+            self._writes = []
+            self._slot.save(Save(Ok(value), 0.0))
         self.state = TransactionState.STAGED
 
     def read(self) -> Record | None:
@@ -192,8 +194,8 @@ class Transaction:
         if self._marks is not None:
             raise InterfaceError("this transaction has begun already: make another one")
         self.begin()
-        self._futures = []
-        self._marks = open_transaction.set(self), submitted.set(self._futures)
+        self._scope = Scope(current_scope.get())
+        self._marks = open_transaction.set(self), current_scope.set(self._scope)
         return self
 
     async def __aenter__(self) -> Self:
@@ -204,24 +206,47 @@ class Transaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait for what was submitted, then commit; or undo where something failed."""
-        self._leave()
-        if error is None:
+        if isinstance(error, Exception | None):
             try:
-                settled(self._futures)
+                join(self._scope)
             except BaseException:
-                self.rollback()
+                self._leave(failed=True)
                 raise
-        self._end(error)
+        self._leave(failed=error is not None)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """The same without holding up the loop."""
-        import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+        if isinstance(error, Exception | None):
+            try:
+                await ajoin(self._scope)
+            except BaseException:
+                self._leave(failed=True)
+                raise
+        self._leave(failed=error is not None)
 
-        if error is None and self._futures:
-            await asyncio.wait(map(asyncio.wrap_future, self._futures))
-        self.__exit__(kind, error, trace)
+    def _leave(self, *, failed: bool) -> None:
+        """Commit, or leave it to the transaction around, or undo.
+
+        Raises:
+            BaseException: Of a submitted step that failed, and nobody looked.
+        """
+        assert self._marks is not None
+        opened, scoped = self._marks
+        self._marks = None
+        open_transaction.reset(opened)
+        current_scope.reset(scoped)
+        unseen = None if failed else first_unseen(self._scope)
+        if failed:
+            self._scope.stop("its transaction has failed")
+        self._scope.close()
+        if failed or unseen is not None:
+            self.rollback()
+            if unseen is not None:
+                raise unseen
+        else:
+            self._settle()
 
     def begin(self) -> None:
         """Find its place: the transaction around it, and what is kept under its key."""
@@ -232,27 +257,17 @@ class Transaction:
         self.state = TransactionState.ACTIVE
         if self.key is None:
             return
-        store = session.store_or_none() if self._store is None else session.place("transactions", storage_of(self._store))
+        given = self._store
+        store = session.store_or_none() if given is None else session.place("transactions", storage_of(given))
         if store is not None:
             key = blake2b(f"transaction {self.key}".encode(), digest_size=16).hexdigest()
             self._slot = Slot(store, key, "transactions", session.clock)
+            self._slot.hold = self.keeper(self._slot)
             if not self.overwrite and not self._slot.seen().lack:
                 self.state = TransactionState.COMMITTED
 
-    def _leave(self) -> None:
-        marks, self._marks = self._marks, None
-        if marks is not None:
-            open_transaction.reset(marks[0])
-            submitted.reset(marks[1])
-
-    def _end(self, error: BaseException | None) -> None:
-        """Commit, or leave it to the transaction around, or undo."""
-        if error is not None:
-            if not isinstance(error, Exception):
-                for each in self._futures:
-                    each.cancel()
-            self.rollback()
-            return
+    def _settle(self) -> None:
+        """It has ended well."""
         if self.commit_mode is CommitMode.EAGER:
             self.commit()
         if self.group is not None:
@@ -261,6 +276,23 @@ class Transaction:
             self.rollback()
         else:
             self.commit()
+
+    def keeper(self, slot: Slot) -> Callable[[Draft], int]:
+        """Holds an entry back until the commit, as its value is now; 0 bytes are stored so far."""
+
+        def hold(draft: Draft) -> int:
+            inner = draft.serializer or PICKLE
+            try:
+                made = Made(inner if isinstance(inner, Paired) else Paired(inner, {}), draft.value)
+            except StoreError:
+                raise
+            except Exception as error:
+                raise explain(draft.value, inner, error) from error
+            held = draft._replace(value=None, serializer=made)
+            self._writes.append(lambda: slot.keep(held))
+            return 0
+
+        return hold
 
     def adopt(self, child: "Transaction") -> None:
         """Take responsibility for one that ended within this one; what comes too late is undone at once."""
@@ -282,7 +314,10 @@ class Transaction:
                     self.rollback()
                     return False
             for write in self._writes:
-                write()
+                try:
+                    write()
+                except StoreError as error:
+                    warn(str(error))  # it costs the entries, never the results
             self.state = TransactionState.COMMITTED
             return True
 
@@ -291,16 +326,19 @@ class Transaction:
         with self._changing:
             if self.state in _OVER:
                 return False
+            staged = self.is_staged()
             self.state = TransactionState.ROLLED_BACK
-            self._undo()
+            for hook in reversed(self.on_rollback_hooks):
+                run_hook(hook, self)
+            self.undo()
+        if staged:
+            self._undone()
         if self.group is not None:
             self.group.rollback()
         return True
 
-    def _undo(self) -> None:
-        for hook in reversed(self.on_rollback_hooks):
-            run_hook(hook, self)
-        self.undo()
+    def _undone(self) -> None:
+        """What was staged is undone."""
 
     def undo(self) -> None:
         """Undo those within, in reverse, and forget them."""
@@ -313,38 +351,42 @@ class StepTransaction(Transaction):
     """The transaction of one step of a task: staged when the step has completed.
 
     Args:
-        step: Its number.
+        run: Its run.
+        slot: Where its result is kept; None where it is not.
         on_commit: Hooks of the task.
         on_rollback: As well.
     """
 
-    def __init__(self, step: int, on_commit: Iterable[Hook] = (), on_rollback: Iterable[Hook] = ()) -> None:
+    def __init__(
+        self, run: TaskRun, slot: Slot | None, on_commit: Iterable[Hook] = (), on_rollback: Iterable[Hook] = ()
+    ) -> None:
         super().__init__()
-        self.step, self._hooks = step, (tuple(on_rollback), tuple(on_commit))
+        self.run, self._hooks = run, (tuple(on_rollback), tuple(on_commit))
         self.begin()
         self.alone = self.group is None
+        if slot is not None and not self.alone and self.commit_mode is not CommitMode.EAGER:
+            slot.hold = self.keeper(slot)
 
-    def save(self, slot: Slot, command: Save) -> int:
-        """Keep a result now, or when the group commits."""
-        if self.group is None or self.commit_mode is CommitMode.EAGER:
-            return slot.save(command)
-        self._writes.append(slot.prepared(command))
-        return 0
+    @classmethod
+    def of(
+        cls, run: TaskRun, slot: Slot | None, on_commit: Iterable[Hook] | None, on_rollback: Iterable[Hook] | None
+    ) -> "StepTransaction | None":
+        """The transaction of a step; None where nothing depends on how it ends."""
+        if on_commit or on_rollback or open_transaction.get() is not None:
+            return cls(run, slot, on_commit or (), on_rollback or ())
+        return None
 
-    def completed(self) -> None:
-        """The step has its value."""
-        self.stage(None, *self._hooks)
-        self._end(None)
+    def hear(self, event: Event) -> None:
+        """Take an event of the step."""
+        if isinstance(event, Completed):
+            self.stage(None, *self._hooks)
+            self._settle()
+        elif isinstance(event, (Failed, TimedOut, Cancelled, Crashed)):  # its own hooks have nothing to undo
+            self.rollback()
 
-    def failed(self) -> None:
-        """The step has none: what ran within it is undone, and so is the group; its own hooks have nothing to undo."""
-        self.rollback()
-
-    def _undo(self) -> None:
-        completed = self.is_staged
-        super()._undo()
-        if self.on_rollback_hooks or completed:
-            session.bus.tell(RolledBack(self.step, session.clock.time()))
+    def _undone(self) -> None:
+        self.run.roll_back()
+        session.bus.tell(RolledBack(self.run.step, session.clock.time()))
 
 
 def transaction(key: str | None = None, store: Any = None, commit_mode: Any = None, **options: Any) -> Transaction:
@@ -372,4 +414,5 @@ atransaction = transaction
 
 def get_transaction() -> Transaction | None:
     """The innermost transaction that is open here: a group's, or that of the running task; None where there is none."""
-    return open_transaction.get()
+    found: Transaction | None = open_transaction.get()
+    return found

@@ -7,8 +7,9 @@ import itertools
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import CancelledError, Future
 from contextvars import copy_context
-from threading import Thread
+import threading
 from contextvars import ContextVar, Token
+from functools import partial
 from inspect import isawaitable, iscoroutine
 from types import TracebackType
 from typing import Any, Protocol
@@ -16,10 +17,16 @@ from typing import Any, Protocol
 from nbflow import controls, world
 from nbflow.bus import Bus
 from nbflow.clock import Clock
+from nbflow.context import open_transaction
 from nbflow.engine import Hands
-from nbflow.events import Crashed, Failed, Hit, Logged, TimedOut
-from nbflow.hooks import finish
-from nbflow.logs import current_step, logger, prints_to, warn
+from nbflow.events import Crashed, Event, Failed, Hit, Logged, TimedOut
+from nbflow.hooks import Hooked, acall_hook, finish, run_hook
+from nbflow.logging import get_run_logger
+from nbflow.logs import current_step, hearing, listened, logger, prints_to, warn
+from nbflow.returns import awhole, came_to, whole
+from nbflow.runs import TaskRun, current_run
+from nbflow.futures import blocking
+from nbflow.limits import Turn
 from nbflow.slot import Slot, running
 from nbflow.step import commands as c
 from nbflow.step.plan import STALE
@@ -27,7 +34,7 @@ from nbflow.step.policy import Keep
 from nbflow.timeouts import await_within, call_within
 from nbflow.trace import Fact
 
-__all__ = ["Around", "Work", "next_step"]
+__all__ = ["Around", "Work", "next_step", "own_frames"]
 
 next_step = itertools.count(1).__next__
 """A number for each step of this process."""
@@ -55,7 +62,7 @@ class Work:
         slot: Its place in the store, None where it is neither looked up nor kept.
         clock: Time, waiting and chance.
         bus: Hears the events.
-        log_prints: Printed lines become log lines of the step.
+        log_prints: Printed lines become log lines of the step; None: as around it.
     """
 
     def __init__(  # noqa: PLR0913 - it is where everything about a step meets
@@ -66,7 +73,7 @@ class Work:
         clock: Clock,
         bus: Bus,
         *,
-        log_prints: bool = False,
+        log_prints: bool | None = None,
     ) -> None:
         self.step, self.body, self.slot, self.clock, self.bus = step, body, slot, clock, bus
         self.log_prints = log_prints
@@ -74,16 +81,26 @@ class Work:
         """Values that may name files: they count where they do."""
         self.name = "a step" if slot is None else slot.task
         """What it is called in warnings."""
+        self.run: TaskRun | None = None
+        """What the user's own code sees of it."""
         self.files: Collection[object] = ()
         """Files that count because the user said so."""
+        self.transaction: Any = None
+        """The transaction that the step is, where something depends on how it ends."""
         self.again: Callable[[], Any] | None = None
         """Submits the same call once more."""
         self.away: Away | None = None
         """Performs calls in another process; None: they are run here."""
+        self.turn: Turn | None = None
+        """Its places among the steps with its tags; None: it needs none."""
         self.identity: Any = None
         """What its function is, for whoever sends it to another process."""
         self.keep: Keep = "never"
         """Whether its result is kept, as the policy has it."""
+        self.hooks: Hooked | None = None
+        """Functions of the user's that are called when something happens to it."""
+        self.outcome: c.Outcome | None = None
+        """What it has come to so far, for hooks alone."""
         self.seeds = False
         """Whether its code speaks of seeding."""
         self.touching: Collection[str] = ()
@@ -95,12 +112,15 @@ class Work:
             c.Now: self.now,
             c.Draw: self.draw,
             c.Call: self.call,
+            c.Enter: self.enter,
             c.Ask: self.ask,
             c.Sleep: self.sleep,
             c.Tell: self.tell,
         }
         if slot := self.slot:
             hands |= {c.Claim: slot.claim, c.Look: slot.look, c.Load: slot.load, c.Save: slot.save}
+            if self.hooks is not None:
+                hands[c.Load] = self.load
         for command in driver:
             hands.pop(command, None)
         return hands
@@ -109,15 +129,22 @@ class Work:
         """The commands that an event loop performs without holding its thread."""
         awaited: dict[type, Callable[[Any], Awaitable[Any]]] = {
             c.Call: self.acall,
+            c.Enter: self.aenter,
             c.Ask: self.aask,
             c.Sleep: self.asleep,
         }
         if slot := self.slot:
             awaited[c.Claim] = slot.aclaim
+        if self.hooks is not None:
+            awaited[c.Tell] = self.atell
         return awaited
 
     def close(self) -> None:
-        """Let go of the key."""
+        """Let go of the key and of its place."""
+        self.leave()
+        self.outcome = None
+        if self.run is not None:
+            self.run.close()
         if self.slot is not None:
             self.slot.release()
 
@@ -129,15 +156,43 @@ class Work:
         """Chance, for jitter."""
         return self.clock.draw()
 
+    def load(self, command: c.Load) -> Any:
+        """The value of an entry, which hooks may want to know of."""
+        assert self.slot is not None
+        value = self.slot.load(command)
+        self.outcome = c.Ok(value)
+        return value
+
     def tell(self, command: c.Tell) -> None:
+        """Let all sinks and hooks hear an event."""
+        self.announce(command.event)
+        if self.hooks is not None:
+            for call in self.hooks.due(command.event, self.outcome):
+                run_hook(*call)
+
+    async def atell(self, command: c.Tell) -> None:
+        """The same; hooks are awaited."""
+        self.announce(command.event)
+        if self.hooks is not None:
+            for call in self.hooks.due(command.event, self.outcome):
+                await acall_hook(*call)
+
+    def announce(self, event: Event) -> None:
         """Let all sinks hear an event; an old result in place of an error is told to the user as well."""
-        event = command.event
+        if self.run is not None:
+            self.run.hear(event)
         self.bus.tell(event)
+        if self.transaction is not None:
+            self.transaction.hear(event)
         if self.again is not None and isinstance(event, (Failed, TimedOut, Crashed)):
             controls.failed(self.step, self.again)
         if isinstance(event, Hit) and event.stale and self.slot is not None:
             logger.warning("nbflow: %s returned a stale result: %s", self.slot.task, event.stale)
             world.adopt((Fact("touched", STALE, ""),))
+
+    def logged(self, level: str, text: str) -> None:
+        """Let all sinks hear what the step's run logged."""
+        self.bus.tell(Logged(self.step, self.clock.time(), level, text))
 
     def sleep(self, command: c.Sleep) -> None:
         """Wait in this thread."""
@@ -162,39 +217,84 @@ class Work:
 
     def ask(self, command: c.Ask) -> Any:
         """What the user's own code says about an attempt, in this thread."""
+        mark = current_run.set(self.run or current_run.get())
         try:
             answer = command.question(*command.about)
             return finish(answer) if iscoroutine(answer) else answer
         except Exception as error:
             self._complain(error)
             raise
+        finally:
+            current_run.reset(mark)
 
     async def aask(self, command: c.Ask) -> Any:
         """The same in an event loop."""
+        mark = current_run.set(self.run or current_run.get())
         try:
             answer = command.question(*command.about)
             return await answer if isawaitable(answer) else answer
         except Exception as error:
             self._complain(error)
             raise
+        finally:
+            current_run.reset(mark)
 
     def _complain(self, error: Exception) -> None:
         logger.warning("nbflow: a question of %s about its retries raised", self.name, exc_info=error)
 
+    def try_enter(self, then: Callable[[], object]) -> bool:
+        """Whether it may run now, as its tags allow; if not, `then` is called when it may."""
+        if self.turn is None or self.turn.enter(then):
+            return True
+        self.bus.tell(Logged(self.step, self.clock.time(), "INFO", f"waits for a place: {self.turn.words}"))
+        return False
+
+    def leave(self) -> None:
+        """Let others with its tags run."""
+        if self.turn is not None:
+            self.turn.leave()
+
+    def enter(self, _: c.Enter) -> None:
+        """Wait in this thread until it may run; a worker lends its place meanwhile."""
+        free = threading.Event()
+        if not self.try_enter(free.set):
+            with blocking.get()():
+                free.wait()
+
+    async def aenter(self, _: c.Enter) -> None:
+        """Wait until it may run, while other tasks of the loop go on."""
+        import asyncio  # noqa: PLC0415 - as above
+
+        loop, free = asyncio.get_running_loop(), asyncio.Event()
+        if not self.try_enter(lambda: loop.call_soon_threadsafe(free.set)):
+            await free.wait()
+
     def call(self, command: c.Call) -> c.Outcome:
         """One attempt, in this thread."""
+        try:
+            return self.told(self._call(command))
+        finally:
+            self.leave()
+
+    def _call(self, command: c.Call) -> c.Outcome:
         if self.away is not None:
             with controls.calling(self.step, self.away.stop):
                 return self.away(self, command)
         try:
             with controls.calling(self.step), Around(self, command) as sight:
-                value = call_within(self.body, command.timeout)
+                value = call_within(partial(whole, self.body), command.timeout)
         except (Exception, GeneratorExit) as error:  # noqa: BLE001 - whatever it is, the plan decides about it
-            return c.Err(_own_frames(error))
+            return c.Err(own_frames(error))
         return self.ran(value, sight)
 
     async def acall(self, command: c.Call) -> c.Outcome:
         """One attempt of a coroutine."""
+        try:
+            return self.told(await self._acall(command))
+        finally:
+            self.leave()
+
+    async def _acall(self, command: c.Call) -> c.Outcome:
         import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
 
         if self.away is not None:
@@ -204,9 +304,9 @@ class Work:
         stop = controls.calling(self.step, lambda: loop.call_soon_threadsafe(task.cancel))
         try:
             with stop, Around(self, command) as sight:
-                value = await await_within(self.body, command.timeout)
+                value = await await_within(partial(awhole, self.body), command.timeout)
         except Exception as error:  # noqa: BLE001 - as above
-            return c.Err(_own_frames(error))
+            return c.Err(own_frames(error))
         return self.ran(value, sight)
 
     async def _away(self, away: "Away", command: c.Call) -> c.Outcome:
@@ -221,7 +321,7 @@ class Work:
             except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
                 answer.set_exception(error)
 
-        Thread(target=copy_context().run, args=(wait,), name="nbflow-away", daemon=True).start()
+        threading.Thread(target=copy_context().run, args=(wait,), name="nbflow-away", daemon=True).start()
         try:
             with controls.calling(self.step, away.stop):
                 return await asyncio.shield(asyncio.wrap_future(answer))
@@ -229,11 +329,17 @@ class Work:
             away.stop()
             raise
 
-    def ran(self, value: Any, sight: world.Sight) -> c.Ok:
+    def told(self, outcome: c.Outcome) -> c.Outcome:
+        """The same outcome, which hooks may want to know of."""
+        if self.hooks is not None:
+            self.outcome = outcome
+        return outcome
+
+    def ran(self, value: Any, sight: world.Sight) -> c.Outcome:
         """A value, with what its run was seen to depend on and to touch."""
         if self.slot is not None:
             self.slot.facts, self.slot.random = sight.trace(), sight.state
-        return c.Ok(value, sight.touched)
+        return came_to(value, sight.touched)
 
 
 class Around:
@@ -242,21 +348,26 @@ class Around:
     Written out instead of as an `ExitStack`, which costs as much as all that it would hold.
     """
 
-    __slots__ = ("_call", "_outer", "_prints", "_sight", "_slot", "_step", "work")
+    __slots__ = ("_call", "_hearing", "_open", "_outer", "_prints", "_run", "_sight", "_slot", "_step", "work")
 
-    def __init__(self, work: Work, call: c.Call) -> None:
-        self.work, self._call = work, call
+    def __init__(self, work: Work, call: c.Call, sight: world.Sight | None = None) -> None:
+        self.work, self._call, self._sight = work, call, sight or world.watch()
 
     def __enter__(self) -> world.Sight:
         work = self.work
         self._outer = None if self._call.attempts == 1 else _nested(work, self._call)
         self._step = current_step.set(work.step)
+        self._run = current_run.set(work.run)
         self._slot = running.set(work.slot or running.get())
-        self._prints = prints_to(self._log) if work.log_prints else None
+        self._hearing = hearing.set(work.logged)
+        self._open = None if work.transaction is None else open_transaction.set(work.transaction)
+        prints = work.log_prints
+        self._prints = prints_to(_log) if prints else prints_to(None) if prints is False and listened() else None
         if self._prints is not None:
             self._prints.__enter__()
-        self._sight = world.watch()
         sight = self._sight.__enter__()
+        if sight.again:
+            return sight
         sight.mention(work.mentions)
         if work.seeds:
             sight.may_seed()
@@ -272,14 +383,20 @@ class Around:
         self._sight.__exit__(kind, error, trace)
         if self._prints is not None:
             self._prints.__exit__(kind, error, trace)
+        hearing.reset(self._hearing)
+        if self._open is not None:
+            open_transaction.reset(self._open)
+            if error is not None:
+                self.work.transaction.undo()
         running.reset(self._slot)
+        current_run.reset(self._run)
         current_step.reset(self._step)
         if self._outer is not None:
             _retried.reset(self._outer)
 
-    def _log(self, line: str) -> None:
-        work = self.work
-        work.bus.tell(Logged(work.step, work.clock.time(), "INFO", line))
+
+def _log(line: str) -> None:
+    get_run_logger().info("%s", line)
 
 
 def _nested(work: Work, call: c.Call) -> Token[tuple[str, int] | None]:
@@ -292,7 +409,7 @@ def _nested(work: Work, call: c.Call) -> Token[tuple[str, int] | None]:
     return _retried.set((work.name, call.attempts))
 
 
-def _own_frames(error: BaseException) -> BaseException:
+def own_frames(error: BaseException) -> BaseException:
     """The error without the frames of nbflow at the top of its traceback."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("nbflow."):

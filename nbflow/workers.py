@@ -26,11 +26,14 @@ from nbflow.errors import WorkerDied
 from nbflow.timeouts import late
 from nbflow.world import unseen
 
-__all__ = ["Hold", "Setup", "Worker", "close", "serve"]
+__all__ = ["PERFORM", "Hold", "Setup", "Worker", "close", "serve"]
 
 _AROUND: Final = b"around"
 """Begins a message that tells a worker of a changed environment; all others are packed calls."""
 _PATIENCE: Final = 60.0  # seconds for a process to start in
+
+PERFORM: Final = "nbflow.performing:perform"
+"""What performs a packed call."""
 
 Setup = tuple[bytes, str]
 """What a worker does first, as a pickle of a function and its arguments, and `module:function` that performs calls."""

@@ -8,8 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.fakes import FakeClock
+
+settings.register_profile("thorough", max_examples=10_000, deadline=None)
 
 OURS = "nbflow-"  # daemon threads that the process keeps: idle workers, the timer, the loop
 

@@ -1,76 +1,16 @@
-"""Worlds for tests: a clock that moves only when somebody sleeps, and a step's hands without disk or threads."""
+"""Worlds for tests: a step's hands without disk or threads, on the clock that users have for their tests."""
 
 import asyncio
-import heapq
-import itertools
-import threading
 from collections.abc import Callable, Iterable
+from inspect import isawaitable
 from typing import Any
 
 from nbflow.bus import Bus
-from nbflow.clock import Clock
 from nbflow.events import Event
 from nbflow.step import commands as c
+from nbflow.testing import Events, FakeClock
 
 __all__ = ["FakeClock", "FakeWorld", "kinds"]
-
-PATIENCE = 20.0  # real seconds after which a test that waits for another thread has failed
-
-
-class FakeClock(Clock):
-    """Time that moves when somebody sleeps or a test advances it; `slept` lists what was asked for, in order.
-
-    Args:
-        draws: What `draw` gives, in turn and then again from the start.
-        auto: Whether a wait without a worker (`after`) is over at once, as a sleep is; else `advance` ends it.
-    """
-
-    def __init__(self, *, draws: Iterable[float] = (0.5,), auto: bool = False) -> None:
-        super().__init__()
-        self.now, self.epoch, self.auto = 0.0, 1_800_000_000.0, auto
-        self.slept: list[float] = []
-        self._waits: list[tuple[float, int, Callable[[], object]]] = []
-        self._order = itertools.count()
-        self._changed = threading.Condition()
-        self.time = lambda: self.epoch + self.now
-        self.monotonic = lambda: self.now
-        self.sleep = self._sleep
-        self.draw = itertools.cycle(draws).__next__
-
-    def _sleep(self, seconds: float) -> None:
-        with self._changed:
-            self.slept.append(seconds)
-            self.now += seconds
-
-    async def asleep(self, seconds: float) -> None:
-        self._sleep(seconds)
-        await asyncio.sleep(0)
-
-    def after(self, seconds: float, callback: Callable[[], object]) -> None:
-        with self._changed:
-            self.slept.append(seconds)
-            if self.auto:
-                self.now += seconds
-            else:
-                heapq.heappush(self._waits, (self.now + seconds, next(self._order), callback))
-            self._changed.notify_all()
-        if self.auto:
-            callback()
-
-    def wait_parked(self, count: int) -> None:
-        """Wait, in real time, until so many waits are pending."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: len(self._waits) >= count, PATIENCE), f"{len(self._waits)} parked"
-
-    def advance(self, seconds: float) -> None:
-        """Move time on and end the waits that are due."""
-        with self._changed:
-            self.now += seconds
-            due = []
-            while self._waits and self._waits[0][0] <= self.now:
-                due.append(heapq.heappop(self._waits)[2])
-        for callback in due:
-            callback()
 
 
 class FakeWorld:
@@ -104,6 +44,7 @@ class FakeWorld:
         self.calls = 0
         self.bus = Bus(self.events.append)
         self.slot = self
+        self.away = None
         self.holder = False
         self.waiting: list[Callable[[], object]] = []
 
@@ -116,6 +57,7 @@ class FakeWorld:
             c.Look: lambda _: self.seen,
             c.Load: lambda _: _give(self.loaded),
             c.Call: self.call,
+            c.Ask: lambda command: command.question(*command.about),
             c.Sleep: lambda command: self.clock.sleep(command.seconds),
             c.Save: self.save,
             c.Tell: lambda command: self.bus.tell(command.event),
@@ -124,7 +66,7 @@ class FakeWorld:
 
     def _noting(self, perform: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def noting(command: c.Command) -> Any:
-            self.asked.append(command)
+            self.asked.append(command._replace(about=()) if isinstance(command, c.Ask) else command)  # holds no error
             return perform(command)
 
         return noting
@@ -142,7 +84,11 @@ class FakeWorld:
         async def sleep(command: c.Sleep) -> None:
             await self.clock.asleep(command.seconds)
 
-        return {c.Claim: claim, c.Call: call, c.Sleep: sleep}
+        async def ask(command: c.Ask) -> Any:
+            answer = command.question(*command.about)
+            return await answer if isawaitable(answer) else answer
+
+        return {c.Claim: claim, c.Call: call, c.Ask: ask, c.Sleep: sleep}
 
     def try_claim(self, *, wait: bool = False) -> bool:
         """Whether the key is this step's: not while a test has made somebody else its `holder`."""
@@ -186,4 +132,4 @@ def _give(thing: Any) -> Any:
 
 def kinds(events: Iterable[Event]) -> list[str]:
     """The kinds of events, as words."""
-    return [type(event).__name__ for event in events]
+    return Events(events).kinds()

@@ -7,12 +7,27 @@ from nbflow.durations import spell
 from nbflow.events import Began, Crashed, Event, Failed, Hit, Missed, Queued, TimedOut, Waiting
 from nbflow.step.phases import Phase
 from nbflow.widget import plain
+from nbflow.widget.columns import pad
 from nbflow.widget.lines import Line, View, spell_counts
 from nbflow.widget.view import Board
 
-__all__ = ["TITLE", "Cell", "Progress", "reason"]
+__all__ = ["TITLE", "Cell", "Progress", "Shown", "of_cell", "of_step"]
 
 TITLE: Final = 56
+"""Columns of a cell's title where there is room."""
+_TRIES: Final = 5
+_TIME: Final = 10
+
+
+class Shown(NamedTuple):
+    """A line of a run: what comes before the icon, the state whose icon it is, and what follows."""
+
+    before: str
+    state: Phase
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.before}{self.state.icon} {self.after}"
 
 
 class Cell(NamedTuple):
@@ -30,21 +45,29 @@ class Cell(NamedTuple):
         width = len(str(self.total))
         return f"[{self.number:{width}}/{self.total}]"
 
-    def line(self, view: View, width: int = TITLE) -> str:
-        """`[ 3/14] ✓ months = fetch.map(...)  9 ran · 3 cached  4.2 s`, its title in a column of `width`."""
-        steps = "" if view.total == 0 else spell_counts(view.counts)
-        if view.total == 1 and view.lines:
-            steps = f"{view.lines[0].word}{reason(view.lines[0])}"
-        state = view.state if self.state is Phase.COMPLETED and view.total and not view.active else self.state
-        title = plain.line(self.title, width)
-        return f"{self.label} {state.icon} {title:{width}}  {spell(self.seconds):>10}  {steps}".rstrip()
+
+def of_cell(cell: Cell, view: View, width: int = TITLE) -> Shown:
+    """`[ 3/14] ✓ months = fetch.map(...)  4.2 s  9 ran · 3 cached`, its title in a column of `width`."""
+    steps = "" if view.total == 0 else spell_counts(view.counts)
+    if view.total == 1 and view.lines:
+        steps = _came_to(view.lines[0])
+    state = view.state if cell.state is Phase.COMPLETED and view.total and not view.active else cell.state
+    title = pad(plain.line(cell.title, TITLE), width)
+    return Shown(f"{cell.label} ", state, f"{title}  {spell(cell.seconds):>{_TIME}}  {steps}".rstrip())
 
 
-def reason(line: Line) -> str:
-    """Why, behind the word that says what: `cached` is followed by ` 2 h ago`, `ran` by ` · miss: clean() changed`."""
-    if line.reason.startswith(f"{line.word} "):
-        return line.reason.removeprefix(line.word)
-    return f" · {line.reason}" if line.reason else ""
+def of_step(line: Line, before: str = "", width: int = TITLE) -> Shown:
+    """A step below its cell, in the cell's columns: name and attempt take the title's."""
+    name = pad("  " * line.depth + line.name, width - _TRIES - 2)
+    time = "" if line.state is Phase.CACHED else line.time
+    return Shown(before, line.state, f"{name}  {line.tries:>{_TRIES}}  {time:>{_TIME}}  {_came_to(line)}")
+
+
+def _came_to(line: Line) -> str:
+    """What came of a step, and why: `cached 2 h ago · saved 3.5 s · 1.8 MB`, `ran · miss: clean() changed · 1.8 MB`."""
+    said = line.reason if line.reason.startswith(f"{line.word} ") else f"{line.word} · {line.reason}"
+    saved = line.time if line.state is Phase.CACHED else ""
+    return " · ".join(part for part in (said.removesuffix(" · "), saved, line.size) if part)
 
 
 class Progress:
@@ -52,15 +75,15 @@ class Progress:
 
     Attributes:
         total: How many cells there are to run.
+        ended: How many have ended.
     """
 
     def __init__(self) -> None:
-        self.total = 0
+        self.total = self.ended = 0
         self._board = Board()
         self._boards: dict[int, Board] = {}
         self._kinds: Counter[type] = Counter()
         self._saved = self._seconds = 0.0
-        self._cells = 0
 
     def begin(self) -> None:
         """Another cell begins."""
@@ -78,7 +101,7 @@ class Progress:
 
     def end(self, seconds: float) -> None:
         """The cell ended after so many seconds."""
-        self._cells += 1
+        self.ended += 1
         self._seconds += seconds
 
     def view(self, lines: int = 200) -> View:
@@ -88,10 +111,14 @@ class Progress:
     @property
     def summary(self) -> str:
         """`14 cells in 2.3 s · 17 hits saved 58.1 s · 0 misses`."""
+        return self.so_far(0.0)
+
+    def so_far(self, seconds: float) -> str:
+        """The summary, where a cell has been running for so many seconds."""
         hits, misses, retries = self._kinds[Hit], self._kinds[Missed], self._kinds[Waiting]
         cells = plain.spell_count(self.total, "cell")
-        ended = cells if self._cells == self.total else f"{self._cells} of {cells}"
-        parts = [f"{ended} in {spell(self._seconds)}"]
+        ended = cells if self.ended == self.total else f"{self.ended} of {cells}"
+        parts = [f"{ended} in {spell(self._seconds + seconds)}"]
         if hits or misses:
             parts.append(plain.spell_count(hits, "hit") + (f" saved {spell(self._saved)}" if hits else ""))
             parts.append(f"{misses:,} " + ("miss" if misses == 1 else "misses"))

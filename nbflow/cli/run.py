@@ -8,11 +8,12 @@ import time
 from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from nbflow.cli import document
 from nbflow.cli.kernel import CellError, Kernel, started
+from nbflow.cli.paint import colourful, live
+from nbflow.cli.private import private_folder
 from nbflow.cli.progress import Cell, Progress
 from nbflow.cli.screen import Lines, Live, Screen
 from nbflow.durations import seconds
@@ -51,11 +52,11 @@ def run(args: Namespace) -> int:
         raise ConfigurationError(f"-o {out}: " + ("that is a folder" if out.is_dir() else "there is no such folder"))
     document.inject(notebook, parameters)
     progress = Progress()
-    screen: Screen = Live(progress, sys.stdout) if sys.stdout.isatty() else Lines(progress, sys.stdout)
+    screen: Screen = Live(progress, sys.stdout) if live(sys.stdout) else Lines(progress, sys.stdout)
     code, saved = 0, True
     try:
-        with TemporaryDirectory(prefix="nbflow-", ignore_cleanup_errors=True) as private:
-            asyncio.run(_Run(notebook, progress, screen, Path(private)).execute(path.absolute().parent, limit))
+        with private_folder() as private:
+            asyncio.run(_Run(notebook, progress, screen, private).execute(path.absolute().parent, limit))
     except _Failed as failed:
         code = 1
         _explain(failed)
@@ -87,7 +88,10 @@ class _Run:
         self._progress.total = len(places)
         _end_on_sigterm()
         environ = {VARIABLE: str(self._log), "NBFLOW_PANEL": "html"}
+        start = time.monotonic()
+        waiting = asyncio.ensure_future(self._tick(Cell(0, len(places), "a kernel starts"), start))
         async with started(self._notebook, folder, self._private, environ) as kernel:
+            waiting.cancel()
             for number, index in enumerate(places, 1):
                 source = self._notebook.cells[index].source
                 await self._cell(kernel, index, Cell(number, len(places), document.title(source)), limit)
@@ -138,7 +142,7 @@ def _explain(failed: _Failed) -> None:
     """Which cell, which line, what: one line each, and then the traceback."""
     error, lines = failed.error, failed.source.splitlines()
     place = next((int(line) for _, line in _PLACE.findall(_SGR.sub("", error.trace))), 0)
-    trace = error.trace if sys.stderr.isatty() else _SGR.sub("", error.trace)
+    trace = error.trace if colourful(sys.stderr) else _SGR.sub("", error.trace)
     if trace:
         print(trace, file=sys.stderr)
     where = f", line {place}: {lines[place - 1].strip()}" if 0 < place <= len(lines) else ""

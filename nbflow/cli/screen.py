@@ -1,27 +1,34 @@
-"""What a run looks like while it lasts: redrawn in place on a terminal, lines that only grow anywhere else."""
+"""What a run looks like while it lasts: redrawn in place on a terminal, lines that only grow anywhere else.
+
+On a terminal only the lines that changed are written again, and in one go, so that nothing flickers.
+"""
 
 import shutil
 from typing import Final, Protocol, TextIO
 
-from nbflow.cli.progress import TITLE, Cell, Progress, reason
+from nbflow.cli.paint import painted, tint
+from nbflow.cli.progress import TITLE, Cell, Progress, Shown, of_cell, of_step
 from nbflow.durations import spell
 from nbflow.events import Began, Event, Queued, Waiting
 from nbflow.step.phases import FAILURES, TERMINAL
 from nbflow.widget import plain
-from nbflow.widget.lines import Line, line_of
+from nbflow.widget.columns import columns, cut
+from nbflow.widget.lines import line_of
 from nbflow.widget.rows import Row, fold
 
 __all__ = ["Lines", "Live", "Screen"]
 
-_NAME: Final = 44
-_FIGURES: Final = 62
-"""Columns that a step takes beside its name; what comes after them may be cut."""
+_FIGURES: Final = 20
+"""Columns of a line that title and reason do not share."""
+_NARROWEST: Final = 23
+_BAR: Final = 20
 _KEPT: Final = 12
 """Steps of a finished cell that keep a line of their own on a terminal; of more, each task has one."""
 _LISTED: Final = 60
 """Steps of a cell that get a line of their own elsewhere; of more, only retries and failures do."""
-_WRAP_OFF: Final = "\x1b[?7l"
-_WRAP_ON: Final = "\x1b[?7h"
+_BEGIN: Final = "\x1b[?2026h\x1b[?7l"
+"""Show nothing before `_END`, where the terminal can do that, and do not wrap lines."""
+_END: Final = "\x1b[?7h\x1b[?2026l"
 
 
 class Screen(Protocol):
@@ -42,34 +49,65 @@ class Live:
 
     def __init__(self, progress: Progress, stream: TextIO) -> None:
         self._progress, self._stream = progress, stream
-        self._drawn = 0
+        self._drawn: list[str] = []
+        self._width = 0
 
     def hear(self, event: Event) -> None:
         """Take an event; it shows at the next drawing."""
 
     def draw(self, cell: Cell) -> None:
-        """Draw the cell that runs over its last drawing."""
-        rows = self._rows(cell, max(1, shutil.get_terminal_size().lines - 3))
-        self._replace(rows)
-        self._drawn = len(rows)
+        """Draw the cell that runs over its last drawing, and below it how far the run is."""
+        width, height = shutil.get_terminal_size()
+        rows = self._rows(cell, width, max(1, height - 4))
+        self._replace([*rows, painted(cut(self._far(cell, width), width - 1), "dim", self._stream)], width)
 
     def end(self, cell: Cell) -> None:
         """Draw the cell a last time; what comes next is written below."""
-        self._replace(self._rows(cell, _KEPT))
-        self._drawn = 0
+        width, _ = shutil.get_terminal_size()
+        self._replace(self._rows(cell, width, _KEPT), width)
+        self._drawn = []
 
-    def _rows(self, cell: Cell, room: int) -> list[str]:
+    def _rows(self, cell: Cell, width: int, room: int) -> list[str]:
         view = self._progress.view(room)
-        lines = [] if view.total == 1 and cell.state in TERMINAL else view.lines[:room]
-        width = shutil.get_terminal_size().columns - len(cell.label)
-        title, name = min(TITLE, max(20, width - 30)), min(_NAME, max(16, width - _FIGURES))
-        return [cell.line(view, title), *(f"{' ' * len(cell.label)} {row(line, name)}" for line in lines)]
+        lines = () if view.total == 1 and cell.state in TERMINAL else view.lines
+        title = max(_NARROWEST, min(TITLE, (width - _FIGURES) // 2))
+        indent = " " * (len(cell.label) + 1)
+        rows = [self._row(of_cell(cell, view, title), width)]
+        rows += [self._row(of_step(line, indent, title), width) for line in lines[:room]]
+        missing = view.left_out + sum(line.steps for line in lines[room:])
+        if missing:
+            rows.append(f"{indent}and {plain.spell_count(missing, 'more step')}")
+        return rows
 
-    def _replace(self, rows: list[str]) -> None:
-        """Write rows over the last drawing; the terminal cuts what is too long for it."""
-        back = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
-        self._stream.write(f"{back}{_WRAP_OFF}" + "".join(f"{each}\n" for each in rows) + _WRAP_ON)
+    def _row(self, shown: Shown, width: int) -> str:
+        icon = shown.state.icon
+        rest = cut(shown.after, width - 2 - columns(shown.before + icon))
+        return f"{shown.before}{painted(icon, tint(shown.state), self._stream)} {rest}"
+
+    def _far(self, cell: Cell, width: int) -> str:
+        done, total = self._progress.ended, max(1, self._progress.total)
+        far = _BAR * done // total
+        bar = f"{'━' * far}{'─' * (_BAR - far)} " if width > 3 * _BAR else ""
+        return f"{bar}{self._progress.so_far(cell.seconds)}"
+
+    def _replace(self, rows: list[str], width: int) -> None:
+        """Write what differs from the last drawing over it."""
+        old = self._drawn
+        if rows == old and width == self._width:
+            return
+        moved = width != self._width  # lines that are too long now were wrapped by the terminal
+        up = sum(1 + (columns(_bare(row)) - 1) // width for row in old) if moved else len(old)
+        parts = [_BEGIN, f"\x1b[{up}F" if up else "", "\x1b[J" if moved and up else ""]
+        for at, row in enumerate(rows):
+            same = not moved and at < len(old) and old[at] == row
+            parts.append("\n" if same else f"{row}\x1b[K\n")
+        self._stream.write("".join([*parts, "\x1b[J" if len(rows) < len(old) else "", _END]))
         self._stream.flush()
+        self._drawn, self._width = rows, width
+
+
+def _bare(row: str) -> str:
+    return plain.line(row, len(row) + 1)
 
 
 class Lines:
@@ -96,7 +134,7 @@ class Lines:
             self._pending.append((shown, True))
         elif step.state in TERMINAL:
             del self._steps[event.step]
-            self._pending.append((row(line), step.state in FAILURES))
+            self._pending.append((str(of_step(line)), step.state in FAILURES))
 
     def draw(self, cell: Cell) -> None:
         """Write what has happened since the last time."""
@@ -111,12 +149,5 @@ class Lines:
         """Write the cell's own line below those of its steps."""
         self.draw(cell)
         self._listed = 0
-        self._stream.write(f"{cell.line(self._progress.view())}\n")
+        self._stream.write(f"{of_cell(cell, self._progress.view())}\n")
         self._stream.flush()
-
-
-def row(line: Line, width: int = _NAME) -> str:
-    """A step in columns: icon, name, attempt, time, size, and what came of it and why."""
-    name = "  " * line.depth + plain.line(line.name, max(8, width - 2 * line.depth))
-    figures = f"{line.tries:>5}  {line.time:>17}  {line.size:>9}"
-    return f"{line.state.icon} {name:{width}}  {figures}  {line.word}{reason(line)}"

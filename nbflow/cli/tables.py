@@ -3,28 +3,33 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Sequence
 
+from nbflow.cli.paint import painted
 from nbflow.store import Store, open_store
 from nbflow.widget import plain
 
-__all__ = ["as_json", "store", "table", "tell"]
+__all__ = ["as_json", "room", "store", "table", "tell"]
 
-_LEAST: Final = 8
-"""Characters that the first column keeps on a narrow terminal."""
+_WHOLE = 100_000
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; on a terminal the first column gives way, so that lines fit, elsewhere it is whole."""
-    cells = [*rows]
-    most = max((len(row[0]) for row in cells), default=0)
-    lines = [*plain.table(head, cells, most)]
-    surplus = len(lines[0]) - shutil.get_terminal_size().columns
-    if surplus > 0 and sys.stdout.isatty():
-        longest = max(len(plain.line(row[0], most)) for row in cells)
-        lines = [*plain.table(head, cells, max(_LEAST, longest - surplus))]
-    print(*lines, sep="\n")
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Collection[str] = ()) -> None:
+    """Print a table: on a terminal its lines fit, elsewhere all words are whole.
+
+    Args:
+        head: Names of the columns.
+        rows: Cells of each row.
+        words: Names of the columns of words, which give way where there is little room; the first one does always.
+    """
+    width = room()
+    first, *lines = plain.table(head, rows, _WHOLE, words=words, room=width)
+    print(painted(first, "bold"), *lines, sep="\n")
+
+
+def room() -> int | None:
+    """Columns of the terminal; None elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def as_json(data: object) -> None:

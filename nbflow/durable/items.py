@@ -8,6 +8,7 @@ from typing import Any, Final
 from nbflow.errors import UnkeyableError
 from nbflow.keys import plain
 from nbflow.keys.encode import content
+from nbflow.keys.short import short
 
 __all__ = ["Items", "item_key"]
 
@@ -76,6 +77,11 @@ class Items:
             return item_key(value if self._key is None else self._key(value), where)
         except UnkeyableError as error:
             raise UnkeyableError(error.what, "give key=, a function from an item to what tells it apart") from None
+
+    def short(self, key: bytes) -> str:
+        """An item in a few characters, for messages."""
+        value = self.left.get(key, self._values.get(key))
+        return repr(value)[:60] if type(value) is str else short(value)
 
     def again(self, key: bytes) -> bool:
         """An item is not done after all; False where it is not at hand any more."""

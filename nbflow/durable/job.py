@@ -1,5 +1,6 @@
 """A job: items, which of them are done, and their values. What a user holds while a checkpoint is worked at."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
@@ -57,7 +58,9 @@ class Job(Generic[T]):
     ) -> None:
         if not isinstance(name, str) or not name:
             raise ConfigurationError(f"checkpoint({name!r}, ...): give the job a name, the same one each time")
-        if chunk_size is not None and (isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1):
+        if chunk_size is not None and (
+            isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1
+        ):
             raise ConfigurationError(f"chunk_size={chunk_size!r}: give a whole number, 1 or more")
         if key is not None and not callable(key):
             raise ConfigurationError(f"key={key!r}: give a function from an item to what tells it apart")
@@ -69,6 +72,7 @@ class Job(Generic[T]):
         self._version: bytes | None = None
         self._kept: dict[bytes, Any] = {}
         """Values that the store would not take."""
+        self._starting = threading.RLock()
         self._within = 0
         self._shown = Shown(name)
 
@@ -83,10 +87,14 @@ class Job(Generic[T]):
         Raises:
             LedgerError: The ledger is damaged: running what may be done already is not safe.
         """
-        if self._version == version:
-            return
-        self._version, self._kept = version, {}
+        with self._starting:
+            if self._version != version:
+                self._start(version)
+                self._version = version
+
+    def _start(self, version: bytes) -> None:
         self.items.come()
+        self._kept, self._head = {}, self._spelled(version)
         self._store, self._marks = session.store_or_none(), None
         if self._store is not None:
             self._ledger = ledger_of(self._store, session.durability)
@@ -121,7 +129,9 @@ class Job(Generic[T]):
         assert store is not None
         if any(mark.entry is not None for mark in marks.known.values()):
             there = store.keys(self.name)
-            gone = [key for key, mark in marks.known.items() if mark.entry is not None and mark.entry.hex() not in there]
+            gone = [
+                key for key, mark in marks.known.items() if mark.entry is not None and mark.entry.hex() not in there
+            ]
             self._undo(gone, "gone from the store")
 
     def _undo(self, keys: Sequence[bytes], why: str) -> None:
@@ -195,10 +205,11 @@ class Job(Generic[T]):
 
     def _entry(self, keys: Sequence[bytes]) -> bytes:
         """What the values of items are kept under."""
-        assert self._version is not None
+        return blake2b(b"".join((self._head, *keys)), digest_size=16, person=b"nbflow value").digest()
+
+    def _spelled(self, version: bytes) -> bytes:
         name = self.name.encode("utf-8", "surrogatepass")
-        head = b"%d:%b%d:%b" % (len(name), name, len(self._version), self._version)
-        return blake2b(b"".join((head, *keys)), digest_size=16, person=b"nbflow job").digest()
+        return b"%d:%b%d:%b" % (len(name), name, len(version), version)
 
     def save(self, value: Any) -> None:
         """Keep the value of the item that the loop is at, and mark it; of a chunk, as many values as it has items.
@@ -329,14 +340,15 @@ class Job(Generic[T]):
     # Loops
 
     def __iter__(self) -> Iterator[Any]:
-        self._begin(b"")
+        self.begin(b"")
         return Turns(self)
 
     def __aiter__(self) -> Turns:
-        self._begin(b"")
+        self.begin(b"")
         return Turns(self)
 
-    def _begin(self, version: bytes) -> None:
+    def begin(self, version: bytes) -> None:
+        """Another round of work by this version begins."""
         self.start(version)
         self._refresh()
         marks = self._marks

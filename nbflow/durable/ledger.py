@@ -2,8 +2,8 @@
 
 A write-ahead log, and `BEGIN IMMEDIATE` for every write: a transaction that only becomes a writer half-way is refused
 at once when somebody else wrote meanwhile (https://www.sqlite.org/rescode.html#busy_snapshot). Reads take no lock that
-a writer feels. The index may be lost and made again; this file may not, so a damaged one is never replaced: nobody could
-know what was done.
+a writer feels. The index may be lost and made again; this file may not, so a damaged one is never replaced: nobody
+could know what was done.
 """
 
 import os
@@ -36,9 +36,9 @@ _TABLES: Final = f"""
 PRAGMA synchronous = OFF;
 BEGIN;
 CREATE TABLE Jobs (
-    job INTEGER PRIMARY KEY, name TEXT NOT NULL, version BLOB NOT NULL, total INTEGER, changed REAL NOT NULL,
-    UNIQUE (name, version)
+    job INTEGER PRIMARY KEY, name TEXT NOT NULL, version BLOB NOT NULL, total INTEGER, changed REAL NOT NULL
 );
+CREATE INDEX Jobs_name ON Jobs (name);
 CREATE TABLE Items (
     number INTEGER PRIMARY KEY, job INTEGER NOT NULL, item BLOB NOT NULL, entry BLOB, place INTEGER NOT NULL
 );

@@ -1,6 +1,7 @@
 """What the ledger says of jobs: which items are done, and where their values are."""
 
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from nbflow.durable.ledger import Execute, Ledger
@@ -14,9 +15,8 @@ _PUT: Final = """
 INSERT INTO Items (job, item, entry, place) VALUES (?, ?, ?, ?)
 ON CONFLICT (job, item) DO UPDATE SET entry = excluded.entry, place = excluded.place"""
 _ENTER: Final = """
-INSERT INTO Jobs (name, version, total, changed) VALUES (?, ?, ?, ?)
-ON CONFLICT (name, version) DO UPDATE SET total = excluded.total, changed = excluded.changed RETURNING job"""
-_KNOWN: Final = "SELECT job FROM Jobs WHERE name = ? AND version = ?"
+INSERT INTO Jobs (job, name, version, total, changed) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (job) DO UPDATE SET total = excluded.total, changed = excluded.changed"""
 _LATEST: Final = "SELECT version FROM Jobs WHERE name = ? ORDER BY changed DESC, job DESC LIMIT 1"
 _DROP: Final = "DELETE FROM Items WHERE job = ? AND item = ?"
 _JOBS: Final = """
@@ -26,7 +26,10 @@ ORDER BY changed DESC, job DESC"""
 
 
 class Mark(NamedTuple):
-    """An item is done. Its value is the one at `place` of an entry in the store, or all of it (-1); None: it has none."""
+    """An item is done. Its value is at `place` in the list that an entry of the store is, or is the entry (-1).
+
+    Where `entry` is None it was done without a value.
+    """
 
     entry: bytes | None
     place: int
@@ -56,7 +59,7 @@ class Marks:
     def __init__(self, ledger: Ledger, name: str, version: bytes) -> None:
         self.known: dict[bytes, Mark] = {}
         self._ledger, self._name, self._version = ledger, name, version
-        self._job, self._last = 0, 0
+        self._job, self._last = _number(name, version), 0
 
     def load(self) -> None:
         """Learn what is done. Nothing is made.
@@ -64,21 +67,14 @@ class Marks:
         Raises:
             StoreError: The ledger cannot be read.
         """
-        if not self._job:
-            found = self._ledger.read(_KNOWN, self._name, self._version)
-            if not found:
-                return
-            self._job = int(found[0][0])  # type: ignore[call-overload]
-            self._take(self._ledger.read(_LOAD, self._job))
-        else:
-            self._take(self._ledger.read(_SINCE, self._last, self._job))
+        last = self._last
+        self._take(self._ledger.read(_SINCE, last, self._job) if last else self._ledger.read(_LOAD, self._job))
 
     def _take(self, rows: Iterable[Sequence[object]]) -> None:
         known, last = self.known, self._last
         for number, item, entry, place in rows:
             known[item] = Mark(entry, place)  # type: ignore[index,arg-type]
-            if number > last:  # type: ignore[operator]
-                last = number  # type: ignore[assignment]
+            last = max(last, number)  # type: ignore[call-overload]
         self._last = last
 
     def enter(self, total: int | None, now: float) -> None:
@@ -87,8 +83,8 @@ class Marks:
         Raises:
             StoreError: It cannot be written.
         """
-        values = self._name, self._version, total, now
-        self._job = self._ledger.write(lambda execute: int(execute(_ENTER, values).fetchall()[0][0]))
+        values = self._job, self._name, self._version, total, now
+        self._ledger.write(lambda execute: execute(_ENTER, values))
 
     def has(self, item: bytes) -> bool:
         """Whether an item is done by now, whoever did it.
@@ -135,6 +131,13 @@ class Marks:
         self._ledger.write(work)
         for item in items:
             self.known.pop(item, None)
+
+
+def _number(name: str, version: bytes) -> int:
+    """A job's number: of its name and version alone, so that it is the same in a ledger that was made anew."""
+    digest = blake2b(version, digest_size=8, person=b"nbflow job")
+    digest.update(name.encode("utf-8", "surrogatepass"))
+    return int.from_bytes(digest.digest(), "big") >> 1
 
 
 def latest(ledger: Ledger, name: str) -> bytes:

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from nbflow.futures import blocking
+from nbflow.durable.items import Items
+from nbflow.future import blocking
 from nbflow.logs import current_step
 from nbflow.slot import running
 
@@ -93,23 +94,10 @@ class Turns:
 
     def __init__(self, job: "Job") -> None:
         self._job = job
-        self._ahead = self._candidates()
+        self._ahead = _ahead(job.items)  # knows nothing of this loop: in a circle it would outlive its own `break`
         self._elsewhere: list[bytes] = []
         self._turn: Turn | None = None
         self._over = False
-
-    def _candidates(self) -> Iterator[bytes]:
-        """Keys of the items that are left, of those that still come, and of those that came to others meanwhile."""
-        items, offered = self._job.items, set[bytes]()
-        for more in (True, False):
-            for key in list(items.left):
-                if key not in offered:
-                    offered.add(key)
-                    yield key
-            while more and (key := items.pull()) is not None:  # type: ignore[assignment]
-                if key not in offered:
-                    offered.add(key)
-                    yield key
 
     # for
 
@@ -220,10 +208,23 @@ class Turns:
             self.close()
 
 
+def _ahead(items: Items) -> Iterator[bytes]:
+    """Keys of the items that are left, of those that still come, and of those that came to others meanwhile."""
+    offered = set[bytes]()
+    for more in (True, False):
+        for key in list(items.left):
+            if key not in offered:
+                offered.add(key)
+                yield key
+        while more and (key := items.pull()) is not None:  # type: ignore[assignment]
+            if key not in offered:
+                offered.add(key)
+                yield key
+
+
 def turn_at(job: object) -> Turn | None:
     """The turn of a job that runs here, around whatever else does."""
     turn: Any = running.get()
     while turn is not None and getattr(turn, "job", None) is not job:
         turn = getattr(turn, "parent", None)
     return turn  # type: ignore[no-any-return]
-

@@ -188,6 +188,7 @@ class Functions:
             gather.guard.test(f"{rest[0]!r} not in {gather.guard.hold(space)}")
         elif isinstance(value, ModuleType):
             if len(rest) > 1 and not origin.users(value):
+                late = late or "__getattr__" in space  # such a module loads others when they are first asked for
                 if not late:
                     gather.version(value.__name__)
                 self.of_library(value, rest[1:], late=late)

@@ -125,7 +125,8 @@ def foreign(thing: Any, module: str) -> bool:
     if isinstance(thing, FunctionType | MethodType | type):
         return users(thing)
     mock = module_of(thing).startswith("unittest.mock") and not module.startswith("unittest")
-    return mock or isinstance(thing, partial) or users(type(thing))
+    compiled = type(thing).__module__.startswith("_cython_")  # which no distribution owns
+    return mock or isinstance(thing, partial) or (users(type(thing)) and not compiled)
 
 
 def stand_in(thing: Any, module: str, name: str) -> str:

@@ -8,10 +8,13 @@ import ast
 import inspect
 import pickle
 from collections.abc import Mapping
+from contextlib import suppress
 from types import CodeType
 from typing import NamedTuple
 
 from nbflow.keys.code import cell as digest_of
+from nbflow.keys.source import compiled
+from nbflow.notebook.mentions import Magic, magic
 from nbflow.notebook.names import Names, names_of
 from nbflow.notebook.tells import told
 
@@ -89,10 +92,14 @@ def compiled_as(body: list[ast.stmt], filename: str, flags: int) -> CodeType:
 
 
 def label_of(body: list[ast.stmt]) -> str:
-    """The first name assigned, else the first one defined, else the first line of code.
+    """The first name assigned, else the first one defined, else the first line of code; magics as they are written.
 
     >>> label_of(ast.parse("import os; names = os.listdir()").body), label_of(ast.parse("print( 1 )").body)
     ('names', 'print(1)')
+    >>> label_of(ast.parse("get_ipython().run_cell_magic('capture', 'out', 'total = 1')").body)
+    'total'
+    >>> label_of(ast.parse("get_ipython().run_line_magic('matplotlib', 'inline')").body)
+    '%matplotlib inline'
     """
     for each in body:
         targets = each.targets if isinstance(each, ast.Assign) else [getattr(each, "target", None)]
@@ -102,7 +109,23 @@ def label_of(body: list[ast.stmt]) -> str:
     for each in body:
         if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             return each.name
-    line = ast.unparse(body[0]).splitlines()[0] if body else "empty"
+    match body:
+        case [ast.Expr(value=ast.Call() as call), *_] if (found := magic(call)) is not None:
+            return _label_of_magic(call, found)
+    return _short(ast.unparse(body[0]) if body else "empty")
+
+
+def _label_of_magic(call: ast.Call, found: Magic) -> str:
+    how = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if how == "run_cell_magic" and found.code:
+        with suppress(SyntaxError):
+            return label_of(compiled(found.code[0].strip(), ast.PyCF_ONLY_AST).body)
+    words = [str(each.value) for each in call.args[:2] if isinstance(each, ast.Constant)]
+    return _short({"run_line_magic": "%", "run_cell_magic": "%%"}.get(how, "!") + " ".join(words))
+
+
+def _short(line: str) -> str:
+    line = line.strip().split("\n", 1)[0].rstrip()
     return line if len(line) <= 40 else line[:39] + "…"
 
 

@@ -4,7 +4,6 @@ A cell that awaits is cancelled at its limit; any other is interrupted by an ala
 """
 
 import asyncio
-import os
 import sys
 from types import FrameType, TracebackType
 from typing import Any
@@ -31,7 +30,6 @@ class Attempt:
     def __init__(self, call: Call, shell: Any, work: Work, frame: FrameType | None) -> None:
         self.shell = shell
         self.values: list[Any] = []
-        self._folder = _folder()
         self._limit: Guard | _Cancelling | None = None
         if call.timeout is not None and frame is None:
             self._limit = _Cancelling(call.timeout)
@@ -91,10 +89,6 @@ class Attempt:
         self.values.append(value)
         return value
 
-    def moved(self) -> bool:
-        """Whether the working directory is another one: all that follows finds its files by it."""
-        return _folder() != self._folder
-
     def shown(self) -> list[Event]:
         """What is left to see of it."""
         return fold(self._tee.events)
@@ -127,13 +121,6 @@ class _Cancelling:
         if self.rang and self.task is not None:
             self.task.uncancel()
             self.task = None
-
-
-def _folder() -> str:
-    try:
-        return os.getcwd()  # noqa: PTH109 - ten times as fast
-    except OSError:  # it was removed
-        return ""
 
 
 def _users(trace: TracebackType | None) -> TracebackType | None:

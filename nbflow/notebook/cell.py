@@ -7,6 +7,7 @@ frame of ours.
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from nbflow.errors import UnstorableError
 from nbflow.keys.handles import reaches
 from nbflow.notebook.attempt import Attempt
 from nbflow.notebook.decide import Decision
+from nbflow.notebook.outside import Outside, outside
 from nbflow.notebook.places import speaks_of
 from nbflow.notebook.replay import chosen, replay
 from nbflow.notebook.report import Report
@@ -63,6 +65,7 @@ class Step:
     decision: Decision
     report: Report
     work: Work
+    outside: Outside
 
     def __init__(self, cell: Cell, shell: Any, frame: FrameType) -> None:
         self.cell, self.shell, self.frame = cell, shell, frame
@@ -130,6 +133,11 @@ class Step:
         """The statement of a class or a decorated function has run."""
         if self.stage is not None:
             self.stage.made(name)
+
+    def seeds(self, function: object, number: object) -> None:
+        """A statement that may seed numpy's generator is next."""
+        if self.attempt is not None and isinstance(number, int):
+            self.attempt.sight.seeds(function)
 
     def leave(self, outcome: BaseException | None = None) -> BaseException | None:
         """Let go of everything; gives back what it is given."""
@@ -226,6 +234,7 @@ class Step:
             policy = decision.policy
             keep = policy.attempts > 1 or policy.stale or decision.options.rollback
             self.stage = Stage(self.cell, self.namespace, decision.inputs, keep=keep)
+            self.outside = outside()
         else:
             self.shell.display_pub.clear_output(wait=True)
         self.report.begins(call.attempt)
@@ -242,6 +251,8 @@ class Step:
         attempt = self.attempt
         assert attempt is not None
         attempt.stop()
+        if self.stage is not None:
+            self.stage.assigned |= attempt.sight.assigned
         late = attempt.timed_out(error, trace)
         failure = late or error
         if failure is None:
@@ -307,9 +318,10 @@ class Step:
         assert attempt is not None
         decision, sight = self.decision, attempt.sight
         decision.ask_store_if(attempt.values)
-        if attempt.moved():
-            raise UnstorableError("it changed the working directory; do that in a cell of its own")
+        if changed := self.outside.changed():
+            raise UnstorableError(f"it changed {changed}; do that in a cell of its own")
         recording, around = self.stage.record(decision.options.out, keyed=decision.options.key is None)
+        recording.environment = {name: os.environ.get(name) for name in sorted(sight.assigned)}
         recording.random, recording.marks = sight.state, self.report.marks(sight.touched)
         recording.events, recording.values = attempt.shown(), attempt.values
         decision.surround(around, (*sight.trace(), *self.stage.facts()))

@@ -20,9 +20,10 @@ from nbflow.configuration import effective
 from nbflow.durations import ago, spell
 from nbflow.errors import ConfigurationError, NbflowError
 from nbflow.explanation import cause
-from nbflow.notebook.words import flags_of, near, taken, usage
+from nbflow.notebook.words import flags_of, taken, usage
 from nbflow.session import configure, session
 from nbflow.slot import NO_ENTRY
+from nbflow.spelling import near
 from nbflow.widget import plain
 from nbflow.widget.lines import line_of
 from nbflow.widget.rows import Row, fold

@@ -7,22 +7,25 @@ new one. Nothing is imported: a library that is not loaded has no objects here.
 import array
 import collections
 import copyreg
+import gc
 import random
 import sys
 import types
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from nbflow.keys.objects import instance
 from nbflow.keys.registry import find
 
-__all__ = ["Form", "cast", "form", "members", "memory", "own", "put_class", "same", "start"]
+__all__ = ["VIEWS", "Form", "cast", "form", "members", "memory", "own", "put_class", "same", "start"]
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, range, slice, type(...)})
 _CODE = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
-_CONSTANT = (*_ATOMS, *_CODE, tuple, frozenset)
+VIEWS: Final = {type(view()): view.__name__ for view in ({}.keys, {}.values, {}.items)}
+"""Of dicts: they show what the dict holds, which is the one object that they refer to. Type to method."""
+_CONSTANT = (*_ATOMS, *_CODE, tuple, frozenset, *VIEWS)
 
 
 class Form(NamedTuple):
@@ -71,8 +74,11 @@ def _of_library(obj: object) -> Form | None:
     if numpy is not None:
         if isinstance(obj, numpy.ndarray):
             return _ARRAY
-        if isinstance(obj, numpy.random.Generator):
+        generators = vars(numpy).get("random")  # it is loaded late
+        if generators is not None and isinstance(obj, generators.Generator):
             return _GENERATOR
+        if generators is not None and isinstance(obj, generators.RandomState):
+            return _RANDOM_STATE
     if pandas is not None and isinstance(obj, (pandas.DataFrame, pandas.Series)):
         return _FRAME
     if polars is not None and isinstance(obj, (polars.DataFrame, polars.Series)):
@@ -216,6 +222,9 @@ _GENERATOR = Form(
     lambda generator, state: setattr(generator.bit_generator, "state", state),
     big=True,
 )
+_RANDOM_STATE = Form(
+    lambda generator: generator.get_state(legacy=False), lambda generator, state: generator.set_state(state), big=True
+)
 _UNKNOWN = Form(lambda _: None, None, big=True)  # mutable for all we know
 
 
@@ -241,6 +250,8 @@ def start(array: Any) -> int:
 
 def members(obj: Any, how: Form | None) -> list[Any]:
     """Objects within an object of this form that can be found again by their index; none if none of them can change."""
+    if type(obj) in VIEWS:
+        return gc.get_referents(obj)
     found = [*(obj if issubclass(type(obj), tuple) else how.below(obj) if how is not None else ())]
     return [] if _ATOMS.issuperset(map(type, found)) else found
 

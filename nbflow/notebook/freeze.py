@@ -4,16 +4,19 @@ Because there is one memo, objects that were shared are shared again; because in
 a value that holds an input holds the live one after a hit, and a large input is not stored a second time.
 """
 
+import array as arrays
+import gc
 import io
 import pickle
+import re
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from nbflow.errors import UnstorableError
-from nbflow.notebook.forms import memory, start
+from nbflow.notebook.forms import VIEWS, memory, start
 from nbflow.notebook.heap import Spot
 from nbflow.notebook.places import CodePath
 from nbflow.store.reducers import reducers
@@ -21,6 +24,14 @@ from nbflow.store.serializers import Sink, Write, out_of_band
 
 __all__ = ["Freezer", "Surroundings", "leftover"]
 
+_SPENT: dict[str, Callable[[Any], bool]] = {
+    "asyncio.taskgroups.TaskGroup": lambda group: group._exiting and not group._tasks,  # noqa: SLF001 - the only sign
+    "asyncio.timeouts.Timeout": lambda limit: limit._state.name in ("EXITED", "EXPIRED"),  # noqa: SLF001 - the same
+    "sqlite3.Connection": lambda connection: _raises(lambda: connection.total_changes),
+    "zipfile.ZipFile": lambda archive: archive.fp is None,
+    "multiprocessing.pool.Pool": lambda pool: pool._state != "RUN",  # noqa: SLF001 - the same
+}
+"""How one sees of the types that do not say so that a `with` statement is through with them."""
 _STATE = (
     "__defaults__", "__kwdefaults__", "__annotations__", "__dict__", "__qualname__", "__doc__", "__module__",
     "__type_params__",
@@ -115,6 +126,10 @@ class Freezer(pickle.Pickler):
             return _cell, (), obj.cell_contents, None, None, _fill_cell
         if type(obj).__name__ == "ndarray":
             return self._view(obj)
+        if type(obj) in VIEWS:
+            return _view_of, (gc.get_referents(obj)[0], VIEWS[type(obj)])
+        if type(obj) is re.Match:
+            return _matched(obj)
         if type(obj).__module__ == "matplotlib.figure":
             return _unregistered(obj)
         return NotImplemented
@@ -122,11 +137,31 @@ class Freezer(pickle.Pickler):
     def _view(self, array: Any) -> Any:
         """An array in the memory of an input, or of another one that is stored too, keeps sharing it."""
         owner = memory(array)
+        buffer = owner.base.obj if isinstance(owner.base, memoryview) else owner.base
+        if type(buffer) in (bytearray, arrays.array):
+            distance = start(array) - start(sys.modules["numpy"].frombuffer(buffer, "u1"))
+            layout = array.shape, array.strides, distance, array.flags.writeable
+            return _over, (buffer, type(array), array.dtype, layout)
         anchor = self.around.anchors.get(id(owner), owner if id(owner) in self.around.shared else None)
         if anchor is None or anchor is array:
             return NotImplemented
         layout = array.shape, array.strides, start(array) - start(anchor), array.flags.writeable
         return _beside, (anchor, array.dtype, layout)
+
+
+def _matched(match: "re.Match[Any]") -> Any:
+    """What was found is found again, at the same place; where it would not be, there is no way to store it."""
+    pattern, span = match.re, (match.pos, match.endpos)
+    for how, place in (
+        ("match", span),
+        ("search", span),
+        ("fullmatch", span),
+        ("match", (match.start(), match.endpos)),
+    ):
+        again = getattr(pattern, how)(match.string, *place)
+        if again is not None and again.regs == match.regs:
+            return _found, (pattern, how, match.string, place)
+    raise UnstorableError("a Match that cannot be found again by its pattern")
 
 
 def _unregistered(figure: Any) -> Any:
@@ -149,9 +184,19 @@ def leftover(value: Any) -> bool:
     if threading is not None and isinstance(value, threading.Thread):
         return not value.is_alive()
     try:
+        if f"{kind.__module__}.{kind.__name__}" in _SPENT:
+            return _SPENT[f"{kind.__module__}.{kind.__name__}"](value)
         return any(getattr(value, flag, None) is True for flag in ("closed", "is_closed"))
     except Exception:  # noqa: BLE001 - an attribute of the user's that raises says nothing
         return False
+
+
+def _raises(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except Exception:  # noqa: BLE001 - that is the answer
+        return True
+    return False
 
 
 # What a stored stream calls to make values again; the names are part of the format.
@@ -172,6 +217,21 @@ def _fill(function: types.FunctionType, state: dict[str, Any]) -> None:
 
 def _fill_cell(cell: types.CellType, content: Any) -> None:
     cell.cell_contents = content
+
+
+def _view_of(items: dict[Any, Any], method: str) -> Any:
+    return getattr(items, method)()
+
+
+def _found(pattern: "re.Pattern[Any]", how: str, text: Any, place: tuple[int, int]) -> Any:
+    return getattr(pattern, how)(text, *place)
+
+
+def _over(buffer: Any, kind: Any, dtype: Any, layout: tuple[Any, Any, int, bool]) -> Any:
+    shape, strides, distance, writeable = layout
+    array = kind(shape, dtype, buffer, distance, strides)
+    array.flags.writeable = writeable
+    return array
 
 
 def _beside(anchor: Any, dtype: Any, layout: tuple[Any, Any, int, bool]) -> Any:

@@ -137,9 +137,14 @@ class Inputs:
         bound = [self.namespace[name] for name in self.names if name in self.namespace and name not in self._code]
         return [*self._reached().strings, *bound]
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of the user's modules that the cell reaches."""
+        return self._reached().modules
+
     def edited(self) -> list[str]:
         """A line for each file that the cell's code was loaded from and that says something else by now."""
-        files = edited(self._reached().modules)
+        files = edited(self.modules)
         return [f"{file} was edited after it was loaded: reload it to use the new code" for file in files]
 
     def now(self, name: str) -> Any:

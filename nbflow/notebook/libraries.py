@@ -1,7 +1,7 @@
 """Which settings of which libraries are known: how they are read, set, and what they are right after the import.
 
-A library is asked only once it is loaded. What is in none of these tables (handlers of loggers, formatters and
-converters that were registered) is not noticed.
+A library is asked only once it is loaded. What is in none of these tables (formatters and converters that were
+registered) is not noticed; what is noticed and cannot be set again is in `outside`.
 """
 
 import json
@@ -243,6 +243,15 @@ def _set_decimal(module: Any, pairs: Pairs) -> None:
             setattr(context, name, value)
 
 
+def _interpreter(module: Any) -> Settings:
+    return {"recursionlimit": module.getrecursionlimit(), "int_max_str_digits": module.get_int_max_str_digits()}
+
+
+def _set_interpreter(module: Any, pairs: Pairs) -> None:
+    for name, value in _set(pairs):
+        getattr(module, f"set{name}" if name == "recursionlimit" else f"set_{name}")(value)
+
+
 _TEXT: Final = ("float_precision", "max_seq_length", "max_width", "pprint")
 
 
@@ -309,5 +318,6 @@ LIBRARIES: Final[dict[str, Library]] = {
     "logging": Library(_logging, _set_logging, _NONE),
     "locale": Library(_locale, _set_locale, _NONE),
     "decimal": Library(_decimal, _set_decimal, lambda module: _held(module.DefaultContext)),
+    "sys": Library(_interpreter, _set_interpreter, _NONE),
     "IPython": Library(_ipython, _set_ipython, _NONE),
 }

@@ -19,6 +19,7 @@ from nbflow.notebook.interrupts import undisturbed
 from nbflow.notebook.places import definitions, leads_to
 from nbflow.notebook.remake import Maker, needs, remember
 from nbflow.notebook.replay import NotKept
+from nbflow.notebook.setters import Patch, put, put_environment
 from nbflow.notebook.tee import Event
 from nbflow.notebook.transform import Cell
 from nbflow.store.serializers import Pickle, Write
@@ -40,6 +41,8 @@ class Recording:
         classes: Classes that it changed after their statement: attributes set, attributes deleted.
         marks: What to know of it whenever it is shown.
         settings: Those of libraries that it changed.
+        patches: Attributes of modules and of their classes that it set.
+        environment: Environment variables that it set; None: it removed one.
         imports: Modules that it imported.
     """
 
@@ -52,6 +55,8 @@ class Recording:
     classes: dict[str, tuple[dict[str, Any], list[str]]] = field(default_factory=dict)
     marks: list[str] = field(default_factory=list)
     settings: ambient.Changes = field(default_factory=dict)
+    patches: list[Patch] = field(default_factory=list)
+    environment: dict[str, str | None] = field(default_factory=dict)
     imports: list[str] = field(default_factory=list)
 
 
@@ -89,9 +94,10 @@ class CellPickle(Pickle):
                 freezer.dump({each: plain[each] for each in sorted(needs(self.cell.body, statement) & plain.keys())})
                 freezer.made.add(name)
             rest = value.changed, value.random, value.events, values, value.classes, value.marks, value.settings
-            freezer.dump((plain, value.deleted, *rest))
+            freezer.dump((plain, value.deleted, *rest, value.patches, value.environment))
         except Exception as error:  # noqa: BLE001 - whatever a value raises, that is why
             plain |= {f"settings of {name}": each for name, each in value.settings.items()}
+            plain |= {f"{owner.__name__}.{name}": each for owner, name, each in value.patches}
             raise self._blamed(plain, error) from None
         return buffers
 
@@ -107,7 +113,8 @@ class CellPickle(Pickle):
         for name in defined:
             maker.make(name, thawer.load())
         names, *rest = thawer.load()
-        left = Recording({**names, **{name: maker.made[name] for name in defined}}, *rest, imports=imports)
+        left = Recording({**names, **{name: maker.made[name] for name in defined}}, *rest)
+        left.imports = imports
         for name, statement in maker.fresh.items():
             changed, deleted = left.classes.get(name, ({}, []))
             for attribute, value in changed.items():
@@ -189,4 +196,5 @@ def put_into_effect(recording: Recording, namespace: dict[str, Any], before: Map
         for name in recording.deleted:
             namespace.pop(name, None)
         ambient.make(recording.settings)
-
+        put(recording.patches)
+        put_environment(recording.environment)

@@ -1,5 +1,6 @@
 """The namespace around a cell's attempts: what it was before, how it is put back, what became of it."""
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
@@ -15,6 +16,7 @@ from nbflow.notebook.interrupts import undisturbed
 from nbflow.notebook.places import definitions, imports, places, unbinds
 from nbflow.notebook.remake import registered, remember
 from nbflow.notebook.restore import Recording
+from nbflow.notebook.setters import Patches, globals_set, put_environment
 from nbflow.notebook.tells import mark_of
 from nbflow.notebook.transform import Cell
 from nbflow.trace import Fact
@@ -53,9 +55,13 @@ class Stage:
         self._changed = False
         self.classes: dict[str, tuple[type, dict[str, Any]]] = {}
         self.generic: dict[str, tuple[Any, list[Any]]] = {}
+        self.sets = globals_set(self.roots.values(), namespace) - self.inputs
+        self.patches = Patches([*cell.body, *cell.names.texts], namespace, inputs.modules)
         self.figures = _figures()
         self.random = rng.snapshot(unseeded=True) if keep else None
         self.settings = ambient.taken()
+        self.environment = dict(os.environ) if keep else {}
+        self.assigned: frozenset[str] = frozenset()
 
     def touch(self, names: Iterable[str]) -> None:
         """Before a read that finds a name either as it was before the cell, or bound meanwhile."""
@@ -82,11 +88,14 @@ class Stage:
             self.namespace.update(self.before)
             self.namespace.pop("__warningregistry__", None)  # a warning is shown by each attempt
             ambient.make(ambient.changes(self.settings), undo=True)
+            self.patches.undo()
+            put_environment({name: self.environment.get(name) for name in self.assigned})
             self.heap.rollback(self._read())
             if self.random is not None:
                 rng.rewind(self.random)
         for number in _figures() - self.figures:
             sys.modules["matplotlib.pyplot"].close(number)
+        self.assigned = frozenset()
         self.touched.clear()
         self.classes.clear()
         self.generic.clear()
@@ -127,6 +136,7 @@ class Stage:
         binds = self.cell.names.binds
         unsure = binds - self.cell.names.sure - self.cell.told - self.inputs
         self._left = self._maybe_left(now, unsure if out is None else unsure.intersection(out))
+        self._left |= {} if out is not None else self._set_to_the_same(now)
         bound = {name: value for name, value in now.items() if name in binds or self._rebound(name, value)}
         bound = {name: value for name, value in bound.items() if name not in unmarked and name not in self._left}
         deleted = [name for name in self.before if name not in now]
@@ -160,8 +170,13 @@ class Stage:
             remade,
         )
         classes, settings = self._changed_classes(statements), ambient.changes(self.settings)
+        patches, counted = self.patches.made()
+        if counted:
+            raise UnstorableError(f"{counted} is counted on, which a hit could not do; bind a name instead")
         loaded = imports([*self.cell.body, *self.cell.names.texts])
-        return Recording(bound, deleted, changed, classes=classes, settings=settings, imports=loaded), around
+        return Recording(
+            bound, deleted, changed, classes=classes, settings=settings, patches=patches, imports=loaded
+        ), around
 
     def _decided(self) -> list[str]:
         """Names that turned out to be read, and count."""
@@ -199,10 +214,16 @@ class Stage:
     def _rebound(self, name: str, value: Any) -> bool:
         """Whether a name that the cell's text does not bind was bound by what it called.
 
-        One that was bound before and is no input is only counted on or collected in: an effect, which a hit has not.
+        One that was bound before, is no input and was not simply set, is counted on or collected in: an effect, which
+        a hit has not.
         """
         before = self.before.get(name, _MISSING)
-        return before is _MISSING or (before is not value and name in self.inputs)
+        return before is _MISSING or (before is not value and (name in self.inputs or name in self.sets))
+
+    def _set_to_the_same(self, now: Mapping[str, Any]) -> dict[str, bytes]:
+        """Names that functions may have set to the very object that they held: the digests of what has one."""
+        names = [name for name in self.sets & self.before.keys() if now.get(name, _MISSING) is self.before[name]]
+        return {name: digest for name in names if isinstance(digest := self._now(name), bytes)}
 
     def _changed_classes(self, statements: Iterable[str]) -> dict[str, tuple[dict[str, Any], list[str]]]:
         changed: dict[str, tuple[dict[str, Any], list[str]]] = {}

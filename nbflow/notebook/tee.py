@@ -175,4 +175,6 @@ def fold(events: list[Event]) -> list[Event]:
 
 
 def _last_lines(text: str) -> str:
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    lines = text.split("\n")
+    ends = ["\r" if line.endswith("\r") and line.strip("\r") else "" for line in lines[:-1]]  # a terminal's end of line
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] + end for line, end in zip(lines, [*ends, ""], strict=True))

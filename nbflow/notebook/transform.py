@@ -187,9 +187,20 @@ class _Checks(ast.NodeTransformer):
 
 
 def _definitions_told(body: list[ast.stmt], step: str) -> list[ast.stmt]:
-    """`<step>.made(name)` behind each class and decorated function: what is changed in it later, is seen by that."""
+    """`<step>.made(name)` behind each class and decorated function: what is changed in it later, is seen by that.
+
+    And `<step>.seeds(np.random.seed, SEED)` before such a call: it may be the first thing that touches the generator.
+    """
     told: list[ast.stmt] = []
     for each in body:
+        match each:
+            case ast.Expr(
+                value=ast.Call(
+                    func=ast.Attribute(value=ast.Name() | ast.Attribute(value=ast.Name()), attr="seed"),
+                    args=[ast.Constant(value=int()) | ast.Name()],
+                ) as call
+            ):
+                told.append(_located(f"{step}.seeds({ast.unparse(call.func)}, {ast.unparse(call.args[0])})", each))
         told.append(each)
         if isinstance(each, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
             each.decorator_list or isinstance(each, ast.ClassDef)

@@ -4,13 +4,13 @@ What may be given by position is `[NAME]`, what by keyword only is a flag: with 
 """
 
 import inspect
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 from typing import Any, Final
 
 from nbflow.errors import ConfigurationError
+from nbflow.spelling import near
 
-__all__ = ["flags_of", "near", "taken", "usage"]
+__all__ = ["flags_of", "taken", "usage"]
 
 Command = Callable[..., Any]
 
@@ -69,9 +69,3 @@ def usage(name: str, command: Command) -> str:
         else:
             words.append(f"[{value}]")
     return " ".join(words)
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """A hint at the nearest of the words that there are."""
-    found = get_close_matches(word, [*known], 1)
-    return f"; did you mean {found[0]!r}?" if found else ""

@@ -11,6 +11,7 @@ __all__ = [
     "Claim",
     "Command",
     "Draw",
+    "Enter",
     "Err",
     "Load",
     "Look",
@@ -38,6 +39,10 @@ class Claim(NamedTuple):
 
 class Look(NamedTuple):
     """Answer: `Seen`, the newest entry whose facts hold, or why there is none."""
+
+
+class Enter(NamedTuple):
+    """Answer when no more steps with its tags run than may run at a time. Asked before each attempt of a step so bound."""
 
 
 class Load(NamedTuple):
@@ -86,7 +91,7 @@ class Tell(NamedTuple):
     event: Event
 
 
-Command = Now | Draw | Claim | Look | Load | Call | Ask | Sleep | Save | Tell
+Command = Now | Draw | Claim | Look | Enter | Load | Call | Ask | Sleep | Save | Tell
 
 
 class Seen(NamedTuple):

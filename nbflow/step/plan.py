@@ -12,7 +12,7 @@ from typing import Any
 from nbflow import events
 from nbflow.durations import ago, spell
 from nbflow.errors import NbflowError, StepTimeout, StoreError
-from nbflow.step.commands import Call, Claim, Command, Err, Load, Look, Now, Ok, Outcome, Save, Seen, Sleep, Tell
+from nbflow.step.commands import Call, Claim, Command, Enter, Err, Load, Look, Now, Ok, Outcome, Save, Seen, Sleep, Tell
 from nbflow.step.history import Attempt, note, reason, remember
 from nbflow.step.policy import Policy
 from nbflow.step.retry import Again, again
@@ -44,13 +44,14 @@ def judge(  # noqa: PLR0913 - what a look found, and what the event says of it
     return events.Hit(step, now, age, seen.cost, seen.size, "", key)
 
 
-def plan(step: int, policy: Policy, *, keyed: bool) -> Plan:
+def plan(step: int, policy: Policy, *, keyed: bool, limited: bool = False) -> Plan:
     """From a miss to an outcome.
 
     Args:
         step: The number that its events carry.
         policy: How it is kept, retried and bounded.
         keyed: Whether it has a key; without one nothing is looked up, claimed or saved.
+        limited: Whether only so many steps with its tags may run at a time.
     """
     try:
         stored: Outcome | None
@@ -60,7 +61,7 @@ def plan(step: int, policy: Policy, *, keyed: bool) -> Plan:
             if stored is not None:
                 return stored
         outcome: Outcome
-        outcome, why, cost, now = yield from _attempts(step, policy)
+        outcome, why, cost, now = yield from _attempts(step, policy, limited=limited)
         if isinstance(outcome, Err):
             stored = yield from _instead(step, policy, seen, outcome.error)
             if stored is not None:
@@ -117,7 +118,7 @@ def _instead(step: int, policy: Policy, seen: Seen, error: BaseException) -> Par
     return (yield from _served(seen, events.Hit(step, now, age, 0.0, seen.size, " · ".join(words))))
 
 
-def _attempts(step: int, policy: Policy) -> Part:
+def _attempts(step: int, policy: Policy, *, limited: bool) -> Part:
     """Call until it works or the policy gives up.
 
     Returns:
@@ -126,6 +127,8 @@ def _attempts(step: int, policy: Policy) -> Part:
     attempt, began, history = 0, None, list[Attempt]()
     while True:
         attempt += 1
+        if limited:
+            yield Enter()
         at, start = yield Now()
         began = start if began is None else began
         yield Tell(events.Started(step, at, attempt, policy.attempts))

@@ -1,13 +1,14 @@
 """How one step is kept, retried and bounded: the options of a task as plain numbers, for the plan."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, NamedTuple
 
 from nbflow.durations import seconds
 from nbflow.options import TaskOptions, is_tenacity
 from nbflow.step.waits import Question, Wait, about_error, about_value, asked, wait_of
 
-__all__ = ["Keep", "Policy", "policy_of"]
+__all__ = ["DISABLED", "Bounds", "Keep", "Policy", "bounded", "bounds", "policy_of"]
 
 Keep = Literal["always", "pure", "never"]
 
@@ -54,6 +55,29 @@ class Policy:
     deadline: float | None = None
 
 
+class Bounds(NamedTuple):
+    """What tests impose on all policies: so many attempts at most, or one plain call."""
+
+    attempts: int
+    disabled: bool = False
+
+
+DISABLED: Final = Bounds(1, disabled=True)
+
+bounds: ContextVar[Bounds | None] = ContextVar("nbflow_bounds", default=None)
+"""What holds here."""
+
+
+def bounded(policy: Policy) -> Policy:
+    """A policy within the bounds that hold here; they never raise anything."""
+    within = bounds.get()
+    if within is None:
+        return policy
+    if within.disabled:
+        return Policy(keep="never")
+    return replace(policy, attempts=min(policy.attempts or within.attempts, within.attempts))
+
+
 def policy_of(options: TaskOptions, condition: Question | None = None) -> Policy:
     """The policy that options spell out.
 
@@ -64,7 +88,7 @@ def policy_of(options: TaskOptions, condition: Question | None = None) -> Policy
     max_age = _limit(options.cache_expiration)
     attempts, stop = _bounds(options.retries)
     retry_on, retry_if = _wanted(options.retry_on)
-    unfit = options.retry_if_result
+    unfit: Any = options.retry_if_result
     if unfit is None and is_tenacity(options.retry_on):
         unfit = options.retry_on  # tenacity's own ask about results too
     return Policy(
@@ -88,10 +112,11 @@ def policy_of(options: TaskOptions, condition: Question | None = None) -> Policy
 
 def _keep(options: TaskOptions) -> Keep:
     keeping = options.cache_policy
-    if options.persist_result is False or (options.cache_key_fn is None and keeping is not None and not keeping.keeps):
+    keyed = options.cache_key_fn is not None or options.result_storage_key is not None
+    if options.persist_result is False or (not keyed and keeping is not None and not keeping.keeps):
         return "never"
     caching = (options.persist_result, options.cache_expiration, options.cache_key_fn, keeping)
-    asked = (*caching, options.result_serializer, options.result_storage)
+    asked = (*caching, options.result_serializer, options.result_storage, options.result_storage_key)
     return "pure" if all(option is None for option in asked) else "always"
 
 

@@ -86,34 +86,48 @@ def _retried(policy: Policy, tried: Tried, now: float, why: str) -> Generator[Co
         return _No("")
     error = None if isinstance(tried.outcome, Ok) else tried.outcome.error
     wanted = [] if error is None else explicit(error)
-    delay: float | None = max((each.after for each in wanted if each.after is not None), default=None)
-    exact, floor = delay is not None, 0.0
-    if error is not None:
-        if not retryable(policy, error):
-            return _No("")
-        if not wanted:
-            verdict = yield from _conditions(policy, tried)
-            if isinstance(verdict, _No):
-                return verdict
-            delay = verdict
-        if not exact:
-            floor = yield from _floor(error, now)
+    after = max((each.after for each in wanted if each.after is not None), default=None)
+    said: float | _No | None = after
+    floor = 0.0
+    if error is not None and not wanted:
+        said = (yield from _conditions(policy, tried)) if retryable(policy, error) else _No("")
+    if isinstance(said, _No):
+        return said
+    if error is not None and after is None:
+        floor = yield from _floor(error, now)
     draw = yield Draw()
-    if delay is None:
-        try:
-            delay = yield Ask(policy.wait, (tried.attempt, tried.outcome[0], tried.elapsed, draw))
-        except Exception as raised:  # noqa: BLE001 - the user's own error is the one to know
-            return _No(f"retry_delay_seconds raised {reason(raised)}")
-        if not _is_wait(delay):
-            return _No(f"retry_delay_seconds gave {delay!r}: give seconds, 0 or more")
-    wait = max(0.0, floor * (1 + policy.jitter * draw), _spread(delay, policy, draw, exact=exact))
+    delay = (yield from _delay(policy, tried, draw)) if said is None else said
+    if isinstance(delay, _No):
+        return delay
+    spread = jittered(delay, policy.jitter, draw) if after is None else _later(delay, policy, draw)
+    wait = max(spread, _later(floor, policy, draw))
     refused = _too_long(policy, tried.elapsed, wait, floor, delay)
-    if not refused and policy.stop is not None:
-        stop = yield from _answer("retries", policy.stop, tried._replace(wait=wait))
-        refused = stop.why if isinstance(stop, _No) else "" if not stop else "retries says so"
-    if refused:
-        return _No(refused)
+    refused = refused or (yield from _stopped(policy, tried._replace(wait=wait)))
+    if refused is not None:
+        return refused
     return Again(min(wait, _LONGEST), f"{why} · the server asks to wait {spell(floor)}" if floor else why)
+
+
+def _later(wait: float, policy: Policy, draw: float) -> float:
+    """A wait that somebody asked for, spread: it is never shortened."""
+    return wait * (1 + policy.jitter * draw)
+
+
+def _delay(policy: Policy, tried: Tried, draw: float) -> Generator[Command, Any, float | _No]:
+    """Seconds that the options say."""
+    try:
+        delay = yield Ask(policy.wait, (tried.attempt, tried.outcome[0], tried.elapsed, draw))
+    except Exception as raised:  # noqa: BLE001 - the user's own error is the one to know
+        return _No(f"retry_delay_seconds raised {reason(raised)}")
+    return delay if _is_wait(delay) else _No(f"retry_delay_seconds gave {delay!r}: give seconds, 0 or more")
+
+
+def _stopped(policy: Policy, tried: Tried) -> Generator[Command, Any, _No | None]:
+    """Ask whether this was enough."""
+    if policy.stop is None:
+        return None
+    answer = yield from _answer("retries", policy.stop, tried)
+    return answer if isinstance(answer, _No) else _No("retries says so") if answer else None
 
 
 def _floor(error: BaseException, now: float) -> Generator[Command, Any, float]:
@@ -124,33 +138,28 @@ def _floor(error: BaseException, now: float) -> Generator[Command, Any, float]:
         return 0.0
 
 
-def _spread(delay: float, policy: Policy, draw: float, *, exact: bool) -> float:
-    """A delay with its jitter; one that somebody asked for is never shortened."""
-    return delay * (1 + policy.jitter * draw) if exact else jittered(delay, policy.jitter, draw)
-
-
 def _conditions(policy: Policy, tried: Tried) -> Generator[Command, Any, float | _No | None]:
     """Ask the user's conditions: after how many seconds, None where they do not say, or that there is no retry."""
-    delay = None
+    delay: float | _No | None = None
     if policy.retry_if is not None:
-        answer = yield from _answer("retry_on", policy.retry_if, tried)
-        if isinstance(answer, _No):
-            return answer
-        if type(answer) in {int, float}:
-            if not _is_wait(answer):
-                return _No(f"retry_on gave {answer!r}: give True, False or seconds, 0 or more")
-            delay = float(answer)
-        elif answer is None:
-            return _No("retry_on gave None: give True, False or seconds")
-        elif not answer:
-            return _No("")
-    if policy.condition is not None:
+        delay = _meant((yield from _answer("retry_on", policy.retry_if, tried)))
+    if policy.condition is not None and not isinstance(delay, _No):
         answer = yield from _answer("retry_condition_fn", policy.condition, tried)
         if isinstance(answer, _No):
             return answer
-        if not answer:
-            return _No("")
+        return delay if answer else _No("")
     return delay
+
+
+def _meant(answer: Any) -> float | _No | None:
+    """What a function that stands as `retry_on` said: yes, no, or after how many seconds."""
+    if isinstance(answer, _No):
+        return answer
+    if answer is None or (type(answer) in {int, float} and not _is_wait(answer)):
+        return _No(f"retry_on gave {answer!r}: give True, False or seconds, 0 or more")
+    if type(answer) in {int, float}:
+        return float(answer)
+    return None if answer else _No("")
 
 
 def _answer(option: str, question: Question, tried: Tried) -> Generator[Command, Any, Any]:
@@ -168,17 +177,16 @@ def _is_wait(delay: Any) -> bool:
         return False
 
 
-def _too_long(policy: Policy, elapsed: float, wait: float, floor: float, delay: float) -> str:
-    """Why a wait is too long, in words; `""` if it is not."""
+def _too_long(policy: Policy, elapsed: float, wait: float, floor: float, delay: float) -> _No | None:
+    """Whether a wait is too long, and why."""
     asks = f"the server asks to wait {spell(floor)}" if floor else f"the next attempt would begin in {spell(wait)}"
-    if policy.deadline is not None:
-        left = policy.deadline - elapsed
-        if left <= 0:
-            return f"the deadline of {spell(policy.deadline)} has passed"
-        return f"{asks}, the deadline is in {spell(left)}" if wait >= left else ""
-    if floor > max(_PATIENCE, delay):
-        return f"{asks}; deadline_seconds says how long may be waited"
-    return ""
+    if policy.deadline is None:
+        asked_too_much = floor > max(_PATIENCE, delay)
+        return _No(f"{asks}; deadline_seconds says how long may be waited") if asked_too_much else None
+    left = policy.deadline - elapsed
+    if left <= 0:
+        return _No(f"the deadline of {spell(policy.deadline)} has passed")
+    return _No(f"{asks}, the deadline is in {spell(left)}") if wait >= left else None
 
 
 def retryable(policy: Policy, error: BaseException, covered: bool = False) -> bool:  # noqa: FBT001, FBT002 - of a group, for its leaves

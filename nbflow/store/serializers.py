@@ -18,6 +18,7 @@ __all__ = [
     "Compressed",
     "Joblib",
     "Json",
+    "Made",
     "Paired",
     "Pickle",
     "Serializer",
@@ -237,6 +238,32 @@ class Paired:
         file = io.BytesIO(data)
         beside = pickle.load(file)
         return self.inner.loads(memoryview(data)[file.tell() :], buffers), beside
+
+
+class Made:
+    """What another serializer made of a value, at the time when this was made; it does not change with the value.
+
+    Args:
+        inner: Its maker.
+        value: The value.
+    """
+
+    def __init__(self, inner: Serializer, value: Any) -> None:
+        self.name = inner.name
+        stream, buffers = inner.dumps(value)
+        self._made = bytes(stream), [_copy(each) for each in buffers]
+
+    def dumps(self, value: Any) -> tuple[bytes, list[Any]]:  # noqa: ARG002 - it was made before
+        """The stream, and the buffers that it leaves out."""
+        return self._made
+
+    def loads(self, data: Data, buffers: Sequence[Data]) -> Any:
+        """Never asked: the inner serializer loads what it made."""
+        raise NotImplementedError
+
+
+def _copy(buffer: Any) -> bytes:
+    return bytes(buffer.raw() if isinstance(buffer, pickle.PickleBuffer) else buffer)
 
 
 PICKLE = Pickle()

@@ -14,12 +14,12 @@ from typing import Any, ClassVar, Final, Self
 
 from nbflow.errors import ConfigurationError, InterfaceError
 from nbflow.futures import Future, FutureList
-from nbflow.step.commands import Call, Claim, Sleep
+from nbflow.step.commands import Call, Claim, Enter, Sleep
 from nbflow.workers import Hold
 
 __all__ = ["ELSEWHERE", "PARKED", "TaskRunner", "chosen", "workers_of"]
 
-PARKED: Final[tuple[type, ...]] = (Claim, Sleep)
+PARKED: Final[tuple[type, ...]] = (Claim, Enter, Sleep)
 """Commands that a job performs by being parked: they hold no thread."""
 
 ELSEWHERE: Final[tuple[type, ...]] = (*PARKED, Call)
@@ -58,7 +58,7 @@ class TaskRunner:
         return f"{type(self).__name__}({given})"
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.options == other.options  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.options == other.options
 
     __hash__ = object.__hash__
 
@@ -85,11 +85,13 @@ class TaskRunner:
         self.started = True
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """What is queued is cancelled, what runs is waited for."""
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        """What is queued is cancelled, what runs is waited for, except after an interrupt."""
         self.started = False
         for future in list(self.open):
             future.cancel()
+        if kind is not None and not issubclass(kind, Exception):
+            return
         for future in list(self.open):
             future.wait()
 
@@ -146,4 +148,3 @@ def workers_of(given: Any, otherwise: int) -> int:
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise ConfigurationError(f"max_workers={given!r}: give a whole number, 1 or more")
     return given
-

@@ -8,15 +8,12 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import cloudpickle
-
 from nbflow import workers
 from nbflow.errors import ConfigurationError
+from nbflow.parcels import packed
 from nbflow.task_runners.threads import ThreadPoolTaskRunner
 
 __all__ = ["ProcessPoolTaskRunner"]
-
-PERFORM = "nbflow.performing:perform"
 
 
 class ProcessPoolTaskRunner(ThreadPoolTaskRunner):
@@ -41,8 +38,8 @@ class ProcessPoolTaskRunner(ThreadPoolTaskRunner):
             raise ConfigurationError(f"initializer={initializer!r}: give a function")
         initargs = tuple(initargs)
         super().__init__(max_workers, initializer=initializer, initargs=initargs)
-        first = b"" if initializer is None else cloudpickle.dumps((initializer, initargs), 5)
-        self._setup = first, PERFORM
+        first = b"" if initializer is None else packed((initializer, initargs))
+        self._setup = first, workers.PERFORM
 
     def _default(self) -> int:
         return os.cpu_count() or 1
@@ -50,5 +47,3 @@ class ProcessPoolTaskRunner(ThreadPoolTaskRunner):
     def hold(self) -> workers.Hold:
         """Performs the calls of one step."""
         return workers.Hold(self._setup)
-
-

@@ -4,7 +4,7 @@ from typing import Any
 
 from nbflow.session import session
 from nbflow.widget.output import Output, bundle
-from nbflow.widget.runs import mode
+from nbflow.widget.runs import LIVE, live, mode
 from nbflow.widget.view import Board
 
 __all__ = ["panel"]
@@ -37,11 +37,9 @@ def panel() -> Any:
     kind = mode(session.panel, shell)
     if kind in {"html", "text"}:
         return Still(bundle(_board().view(_SAVED), rich=kind == "html"))
-
-    from nbflow.widget.live import Panel  # noqa: PLC0415 - imports ipywidgets
-
     if _shown is None or _shown.closed:
-        _shown = Panel(_board(), None if shell is None else Output(shell))
+        output = None if shell is None else Output(shell)
+        _shown = live(kind if kind in LIVE else "widget", _board(), output, folds=False)
         _shown.follow(session.bus)
     return _shown
 

@@ -47,7 +47,7 @@ class Feed:
         self._details: dict[int, Wire] = {}
         self._unsent: dict[int, None] = {}
         self._head: Wire = {}
-        self._seq = 0
+        self._seq = self._covered = 0
         self._origin = self._now = 0.0
         self._sent = self._changed = self._checked = -inf
         self._settled = True
@@ -84,10 +84,10 @@ class Feed:
         now = self._clock()
         quiet = now - self._changed >= _TRAILING
         every = max(1.0, len(self._rows) * _ROW / _SPEED)
-        due = not self._settled and (quiet or (self._checked < self._changed and now - self._checked >= every))
+        due = not self._settled and (quiet or (self._covered < self._seq and now - self._checked >= every))
         if not (force or due):
             return None
-        self._settled, self._checked = quiet, now
+        self._settled, self._checked, self._covered = quiet, now, self._seq
         room, details = _KEPT, {}
         for step in reversed(self._details):
             room -= _weight(self._details[step])
@@ -189,14 +189,14 @@ def _wire(row: Row, now: float, origin: float) -> Wire:
     line = line_of(row, now)
     task = task_of(row)
     made: Wire = {"id": row.step, "s": row.state.value, "n": task}
-    name = line.name
     optional = {
-        "a": name.removeprefix(task) if name.startswith(task) else "",
+        "m" if row.name else "a": line.name if row.name else line.name[len(task) :],
         "p": row.parent,
         "w": line.reason,
         "k": line.tries,
         "y": row.size,
         "key": row.key[:16],
+        "f": _share(row),
         "g": [
             [round(each.start - origin, 3), None if each.end is None else round(each.end - origin, 3), each.state.value]
             for each in line.segments
@@ -212,6 +212,12 @@ def _wire(row: Row, now: float, origin: float) -> Wire:
         if row.state is Phase.AWAITING_RETRY:
             made["u"] = round(row.retry_at - origin, 3)
     return made
+
+
+def _share(row: Row) -> float | None:
+    """How much of a job is done, from 0 to 1."""
+    done, total = row.progress or (0, None)
+    return round(min(done / total, 1.0), 3) if total else None
 
 
 def _weight(detail: Wire) -> int:

@@ -222,6 +222,8 @@ def task_of(row: Row) -> str:
 
 
 def _name(row: Row) -> str:
+    if row.name:
+        return plain.line(row.name, _NAME)
     task = task_of(row)
     if not row.arguments:
         return task

@@ -14,7 +14,6 @@ from uuid import uuid4
 import anywidget
 import traitlets
 
-
 from nbflow.widget.actions import ACTIONS, perform
 from nbflow.widget.feed import Feed, detail_of, phases
 from nbflow.widget.output import Output
@@ -24,6 +23,8 @@ from nbflow.widget.view import Board
 __all__ = ["Panel"]
 
 _HERE: Final = Path(__file__).parent
+_MOMENTARY: Final = {"cancel", "wake", "again"}
+_LATE: Final = 5.0
 
 
 class Panel(Shown, anywidget.AnyWidget):  # type: ignore[misc]
@@ -32,6 +33,7 @@ class Panel(Shown, anywidget.AnyWidget):  # type: ignore[misc]
     Args:
         board: The rows.
         output: Where `freeze` and displaying write; None where someone else shows the panel.
+        folds: Whether it draws in its rows when all have ended well, and shows the first failure else.
     """
 
     _esm = traitlets.Unicode((_HERE / "panel.js").read_text("utf-8")).tag(sync=True)
@@ -40,14 +42,16 @@ class Panel(Shown, anywidget.AnyWidget):  # type: ignore[misc]
     """A name for the store that all views of this panel share in a page."""
     phases = traitlets.Dict().tag(sync=True)
     ckpt = traitlets.Dict().tag(sync=True)
+    folds = traitlets.Bool().tag(sync=True)
 
     every = 0.1
 
-    def __init__(self, board: Board, output: Output | None = None) -> None:
+    def __init__(self, board: Board, output: Output | None = None, *, folds: bool = False) -> None:
         self.place(board, output)
         self._feed, self._drawing = Feed(board, time.monotonic), threading.Lock()
         self._feed.patches()
-        super().__init__(uid=f"nbflow-{uuid4().hex[:12]}", phases=phases(), ckpt=self._feed.checkpoint(force=True))
+        first = self._feed.checkpoint(force=True)
+        super().__init__(uid=f"nbflow-{uuid4().hex[:12]}", phases=phases(), ckpt=first, folds=folds)
         self.on_msg(self._asked)
         self._answer_while_busy()
 
@@ -73,10 +77,14 @@ class Panel(Shown, anywidget.AnyWidget):  # type: ignore[misc]
         """A message from the page, on whatever thread reads it: nothing here may take long, or print."""
         if not isinstance(content, dict) or content.get("k") != "act":
             return
-        action, number, step, task = (content.get(name) for name in ("a", "n", "id", "task"))
+        action, number, step, task, at = (content.get(name) for name in ("a", "n", "id", "task", "t"))
         self.send({"k": "pong", "n": number})
         if action == "detail" and type(step) is int:
             self.send({"k": "d", "d": {step: self._board.row(step, detail_of) or {}}})
+        elif action in _MOMENTARY and time.time() - (at if isinstance(at, float) else 0.0) > _LATE:
+            # What it was meant for is over, and it would hit what runs now.
+            said = "nothing was done: the kernel was too busy to hear of it in time"
+            self.send({"k": "said", "n": number, "text": said})
         elif action in ACTIONS:
             if type(step) is int:
                 steps: Iterable[int] = (step,)

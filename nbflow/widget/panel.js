@@ -127,7 +127,7 @@ export function open(model, draw = callback => requestAnimationFrame(callback)) 
 
 // -- which lines there are --
 
-const nameOf = row => row.n + (row.a ?? "");
+const nameOf = row => row.m ?? row.n + (row.a ?? "");
 
 export function arrange(store, { filter, only, sort, unfolded }) {
   if (!store.sorted) {
@@ -263,7 +263,8 @@ function view(store, model, el) {
     made.addEventListener("click", () => act(action));
     return buttons[action] = made;
   };
-  const tools = make("div", { class: "tools", role: "toolbar", "aria-label": "do something to the selected step, or to all" },
+  const whom = make("span", { class: "whom" });
+  const tools = make("div", { class: "tools", role: "toolbar", "aria-label": "do something to the selected step, or to all" }, whom,
     button("cancel", "⊘ cancel", "cancel the selected step, or all (c)"),
     button("wake", "↻ retry now", "end the wait before a retry (r)"),
     button("again", "↺ retry failed", "run what failed once more"),
@@ -280,7 +281,7 @@ function view(store, model, el) {
   const detail = guarded("section", { class: "detail", "aria-label": "the selected step", tabindex: 0 });
   detail.hidden = true;
   const body = make("div", { class: "body" }, make("div", { class: "controls" }, chips, search, sorter, tools), grid, detail);
-  el.append(make("div", { class: "head" }, fold, icon, make("b", {}, "nbflow"), headline, clock, bar), said, status, body);
+  el.append(make("div", { class: "head" }, fold, icon, make("b", {}, "nbflow"), make("span", { class: "words" }, headline, clock), bar), said, status, body);
 
   // What is chosen is a step's number, or a task's name.
   const chosenLine = () => lines.findIndex(line => (line.task ? line.task.n : line.row.id) === chosen);
@@ -425,6 +426,7 @@ function view(store, model, el) {
       say(chip.firstChild, mark);
       say(chip.lastChild, `${word || "all"} ${count(each)}`);
     });
+    say(whom, chosen === null ? "all:" : "selected:");
     const kinds = {};
     for (const row of targets()) kinds[store.kind(row.s)] = (kinds[store.kind(row.s)] ?? 0) + 1;
     const usable = {
@@ -494,6 +496,8 @@ function view(store, model, el) {
       say(cell, text);
       if ((cell === name || cell === why) && cell.title !== text) cell.title = text;
     }
+    if (told.done === undefined) track.firstChild.removeAttribute("style");
+    else track.firstChild.style.setProperty("--done", `${100 * told.done}%`);
     const parts = fill(track.firstChild, told.parts.length), span = end - begin;
     told.parts.forEach(([from, to, kind], each) => {
       const left = Math.min(Math.max(0, 100 * (from - begin) / span), 99.3);
@@ -510,7 +514,7 @@ function view(store, model, el) {
     const time = row.e ?? (row.b === undefined ? "" : spell(Math.max(0, now - row.b)));
     return {
       icon: mark, word: kind === "waiting" && left ? left : word, kind, name: nameOf(row), why: row.w ?? "", tries: row.k ?? "",
-      time, bytes: row.y ? size(row.y) : "", parts: (row.g ?? []).map(([from, to, phase]) => [from, to, store.kind(phase)]),
+      time, bytes: row.y ? size(row.y) : "", done: row.f, parts: (row.g ?? []).map(([from, to, phase]) => [from, to, store.kind(phase)]),
     };
   }
 
@@ -543,7 +547,7 @@ function view(store, model, el) {
     const more = store.details.get(row.id) ?? {};
     const shown = JSON.stringify([row.s, row.w, row.e, row.key, more]);
     if (detail.shown === shown) return;
-    const atEnd = detail.scrollTop + detail.clientHeight >= detail.scrollHeight - 4;
+    const log = detail.querySelector("pre.log"), atEnd = !log || log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
     detail.shown = shown;
     const [mark, word, kind] = store.phases[row.s];
     const title = make("div", { class: "title" }, make("span", { class: "icon", "aria-hidden": "true" }, mark), make("b", {}, nameOf(row)), ` ${word}`);
@@ -559,7 +563,8 @@ function view(store, model, el) {
     if (more.trace) parts.push(block("traceback", "trace", more.trace));
     if (more.log) parts.push(block("log", "log", more.log));
     detail.replaceChildren(...parts);
-    if (atEnd && more.log && kind === "running") detail.scrollTop = detail.scrollHeight;
+    const end = detail.querySelector("pre.log");
+    if (end && atEnd) end.scrollTop = end.scrollHeight;
   }
 
   function copier(label, text, from) {
@@ -572,7 +577,7 @@ function view(store, model, el) {
     make("div", { class: "field" }, make("span", { class: "label" }, label), element, copier(label, text, element));
 
   function block(label, name, text) {
-    const pre = make("pre", { class: name }, text);
+    const pre = guarded("pre", { class: name, tabindex: 0, role: "group", "aria-label": label }, text);
     return make("div", { class: "block" }, field(label, make("span"), text), pre);
   }
 
@@ -626,7 +631,7 @@ function view(store, model, el) {
     run();
   });
   on(tools, "keydown", event => {
-    const all = [...tools.children], at = all.indexOf(document.activeElement);
+    const all = Object.values(buttons), at = all.indexOf(document.activeElement);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1 }[event.key];
     if (to !== undefined) { event.preventDefault(); all[(to + all.length) % all.length].focus(); }
   });

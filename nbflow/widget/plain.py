@@ -1,8 +1,10 @@
 """Text from anywhere, made harmless and short, and sizes in words."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
+
+from nbflow.widget.columns import columns, pad
 
 __all__ = ["block", "line", "size", "spell_count", "table"]
 
@@ -14,6 +16,9 @@ _HIDDEN: Final = re.compile(
     "\U000e0000-\U000e007f]"
 )
 _SPACE: Final = re.compile(r"\s+")
+_GAP: Final = "  "
+_LEAST: Final = 8
+"""Columns that words keep on a narrow terminal."""
 
 
 def line(text: object, limit: int) -> str:
@@ -39,21 +44,48 @@ def block(text: str, limit: int) -> str:
     return "…\n" + clean[-limit:].partition("\n")[2]
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], most: int = 48) -> Iterator[str]:
-    """Lines of a table: the first column as wide as it must be, the others to the right.
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    most: int = 48,
+    *,
+    words: Collection[str] = (),
+    room: int | None = None,
+) -> Iterator[str]:
+    """Lines of a table: the first column and those of words to the left, figures to the right.
 
     Args:
         head: Names of the columns.
         rows: Cells of each row.
-        most: Characters that the first column may take.
+        most: Characters that a column of words may take.
+        words: Names of the columns of words; the first is one in any case.
+        room: Columns that a line may take. Where that is too little, words give way, the longest first; then what is
+            to the right is left out.
 
     >>> [*table(("task", "took"), [("prices", "2.5 s")])]
     ['task     took', 'prices  2.5 s']
     """
-    cells = [list(head), *([line(cell, 48 if at else most) for at, cell in enumerate(row)] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for first, *others in cells:
-        yield "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])])
+    text = [not at or name in words for at, name in enumerate(head)]
+    cells = [[line(cell, most if text[at] else 48) for at, cell in enumerate(row)] for row in (head, *rows)]
+    widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
+    if room is not None:
+        _narrow(widths, text, room)
+    for row in cells:
+        shown = (pad(cell, width, right=not text[at]) for at, (cell, width) in enumerate(zip(row, widths)))  # noqa: B905 - what is left out has no width
+        yield _GAP.join(shown).rstrip()
+
+
+def _narrow(widths: list[int], text: Sequence[bool], room: int) -> None:
+    """Make columns fit, in place; those that have no room go."""
+    room += len(_GAP)
+    while len(widths) > 1:
+        least = sum(len(_GAP) + (min(width, _LEAST) if text[at] else width) for at, width in enumerate(widths))
+        if least <= room:
+            break
+        widths.pop()
+    for _ in range(sum(widths) + len(_GAP) * len(widths) - room):
+        longest = max((at for at in range(len(widths)) if text[at]), key=widths.__getitem__)
+        widths[longest] -= widths[longest] > 1
 
 
 def size(count: int) -> str:

@@ -25,7 +25,7 @@ class Pump:
     def __init__(
         self, draw: Callable[[], bool], *, first: float = 0.0, every: float = 0.5, context: Context | None = None
     ) -> None:
-        self._draw, self._first, self._every = draw, first, every
+        self._draw, self._first, self.every = draw, first, every
         self._context = context or copy_context()
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -55,7 +55,7 @@ class Pump:
                 if not more:
                     self._thread = None
                     return
-            pause = max(self._every, _SHARE * (time.monotonic() - began))
+            pause = max(self.every, _SHARE * (time.monotonic() - began))
 
     def _drawn(self) -> bool:
         try:

@@ -18,6 +18,7 @@ from nbflow.events import (
     Hit,
     Logged,
     Missed,
+    Named,
     NotReady,
     Progressed,
     Queued,
@@ -76,6 +77,7 @@ class Row:
         retry_at: When the next attempt begins.
         progress: Of a job: how many of its items are done, of how many; these are None while nobody knows.
         errors: What each attempt that was retried failed with, by its number: the latest ones.
+        name: What this run is called, `""` where it has no name of its own.
         key: What its result is kept under, `""` where it is not.
     """
 
@@ -92,6 +94,7 @@ class Row:
     progress: tuple[int, int | None] | None = None
     segments: tuple[Segment, ...] = ()
     errors: tuple[tuple[int, str], ...] = ()
+    name: str = ""
     key: str = ""
     cost: float = 0.0
     age: float = 0.0
@@ -120,6 +123,10 @@ class Row:
 def _began(row: Row, event: Began) -> None:
     row.since = event.at
     row.arguments, row.parent = event.arguments, event.parent
+
+
+def _named(row: Row, event: Named) -> None:
+    row.name = event.name[:_LABEL]
 
 
 def _hit(row: Row, event: Hit) -> None:
@@ -185,6 +192,7 @@ def _logged(row: Row, event: Logged) -> None:
 
 _NOTES: Final[dict[type, Callable[[Row, Any], None]]] = {
     Began: _began,
+    Named: _named,
     Hit: _hit,
     Missed: _missed,
     Started: _started,

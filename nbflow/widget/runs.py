@@ -6,10 +6,12 @@ nbconvert show it. Steps that `submit` left running keep it live until the last 
 whose steps were all hits gets one line, unless they take longer than 0.3 s.
 """
 
+import os
 import re
 import sys
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Final
 
 from nbflow.bus import Bus
@@ -20,7 +22,10 @@ from nbflow.widget.output import Output, bundle
 from nbflow.widget.pump import Pump
 from nbflow.widget.view import Board
 
-__all__ = ["attach", "detach", "mode"]
+__all__ = ["LIVE", "attach", "detach", "live", "mode"]
+
+LIVE: Final = frozenset({"widget", "keep", "basic"})
+"""Settings under which there is a widget."""
 
 _PATIENCE: Final = 0.3
 _SAVED: Final = 24
@@ -47,7 +52,7 @@ def attach(
     Args:
         shell: IPython's shell.
         bus: Where steps tell their events.
-        setting: `auto`, `widget`, `html`, `text` or `off`, asked for every cell.
+        setting: `auto`, `widget`, `keep`, `basic`, `html`, `text` or `off`, asked for every cell.
         explain: As for `Board`.
         skip: Steps that have a line of their own elsewhere, such as `%%task` cells.
     """
@@ -68,17 +73,22 @@ def detach(shell: Any) -> None:
 
 
 def mode(setting: str, shell: Any) -> str:
-    """What a setting means here: `widget`, `html`, `text`, `print` or `off`.
+    """What a setting means here: `widget`, `keep`, `basic`, `html`, `text`, `print` or `off`.
 
     In a terminal there is nothing but text, and only when it is asked for.
     """
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
         return "off" if setting in {"auto", "off"} else "print"
-    if setting != "auto":
-        return setting
-    message = (shell.get_parent() or {}).get("header", {}).get("msg_id", "")
-    return "html" if _PYTHON_CLIENT.search(message) else "widget"
+    if setting == "auto":
+        message = (shell.get_parent() or {}).get("header", {}).get("msg_id", "")
+        setting = "html" if _PYTHON_CLIENT.search(message) else "widget"
+    return "basic" if setting in {"widget", "keep"} and not _draws_anywidgets() else setting
+
+
+def _draws_anywidgets() -> bool:
+    """Whether widgets of third parties are there, and drawn: Databricks draws none."""
+    return "DATABRICKS_RUNTIME_VERSION" not in os.environ and find_spec("anywidget") is not None
 
 
 class _Runs:
@@ -161,12 +171,16 @@ class _Run:
         if not self._ended or self._output.written or self._board.busy:
             self._open()
         if self._ended and not self._board.busy:
+            if self._kind == "keep" and self._panel is not None and self._panel.draw():
+                return True
             self._freeze()
             return False
-        if self._kind != "widget":
+        if self._kind not in LIVE:
             self._output.write(self._bundle())
         elif self._panel is None:
-            self._panel = _panel(self._board, self._output)
+            self._panel = live(self._kind, self._board, self._output)
+            self._output.write(self._panel.bundle())
+            self._pump.every = self._panel.every
         else:
             self._panel.draw()
         return True
@@ -182,6 +196,8 @@ class _Run:
         if self._kind == "print":
             if view.total:
                 sys.stderr.write(text.text(view) + "\n")
+        elif self._panel is not None and self._kind == "keep":
+            self._output.write(self._panel.bundle())
         elif self._panel is not None:
             self._panel.freeze()
         elif self._output.written:
@@ -194,13 +210,16 @@ class _Run:
         return bundle(self._board.view(_SAVED), rich=self._kind != "text")
 
 
-def _panel(board: Board, output: Output) -> Any:
-    """A live panel in the place of the static one."""
-    from nbflow.widget.live import Panel  # noqa: PLC0415 - ipywidgets takes 0.2 s to import, and this is its thread
+def live(kind: str, board: Board, output: Output | None, *, folds: bool = True) -> Any:
+    """A live panel: an anywidget, or plain ipywidgets where that cannot be drawn."""
+    # ipywidgets takes 0.2 s to import, and this is the pump's thread
+    if kind == "basic":
+        from nbflow.widget.basic import BasicPanel  # noqa: PLC0415 - as above
 
-    panel = Panel(board, output)
-    output.write(panel.bundle())
-    return panel
+        return BasicPanel(board, output)
+    from nbflow.widget.live import Panel  # noqa: PLC0415 - as above
+
+    return Panel(board, output, folds=folds)
 
 
 def _receipt(view: Any, *, rich: bool) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """A view as plain text: for terminals, and for every output's `text/plain`."""
 
-import unicodedata
 from typing import Final
 
 from nbflow.step.phases import FAILURES, Phase
 from nbflow.widget import plain
+from nbflow.widget.columns import columns, pad
 from nbflow.widget.lines import Line, View
 
 __all__ = ["receipt", "text"]
@@ -53,7 +53,7 @@ def text(view: View, width: int = 80, encoding: str = "utf-8") -> str:
     for line, cells in zip(view.lines, table, strict=True):
         row = _row(cells, widths)
         if timeline:
-            row = f"{_pad(row, width - timeline)}{' ' * _GAP}{_bar(line, view)}"
+            row = f"{pad(row, width - timeline)}{' ' * _GAP}{_bar(line, view)}"
         room -= len(row) + 1
         if room < 0:
             missing += line.steps
@@ -75,7 +75,7 @@ def _wrapped(head: str, width: int) -> list[str]:
     lines = [""]
     for part in head.split(" · "):
         longer = f"{lines[-1]} · {part}" if lines[-1] else part
-        if _columns(longer) > width and lines[-1]:
+        if columns(longer) > width and lines[-1]:
             lines.append(f"  {part}")
         else:
             lines[-1] = longer
@@ -92,7 +92,7 @@ def _widths(table: list[tuple[str, ...]], width: int) -> list[int]:
 
     Where that is too little, the size goes, then the reason, then the time.
     """
-    widths = [max((_columns(cells[i]) for cells in table), default=0) for i in range(6)]
+    widths = [max((columns(cells[i]) for cells in table), default=0) for i in range(6)]
     for drop in (5, 2, 4, None):
         left = width - sum(widths[i] + _GAP for i in (0, 3, 4, 5) if widths[i]) - (_GAP if widths[2] else 0)
         if drop is None or left >= 2 * _NARROWEST:
@@ -107,7 +107,7 @@ def _row(cells: tuple[str, ...], widths: list[int]) -> str:
     parts = []
     for i, (cell, width) in enumerate(zip(cells, widths, strict=True)):
         if width:
-            parts.append(_pad(cell, width, right=i >= 3))
+            parts.append(pad(cell, width, right=i >= 3))
     return (" " * _GAP).join(parts)
 
 
@@ -132,27 +132,3 @@ def _can(encoding: str) -> bool:
     except UnicodeError:
         return False
     return True
-
-
-def _columns(shown: str) -> int:
-    """Columns that a text takes in a terminal."""
-    if shown.isascii():
-        return len(shown)
-    return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        for letter in shown
-    )
-
-
-def _cut(shown: str, width: int) -> str:
-    if _columns(shown) <= width:
-        return shown
-    while _columns(shown) >= width and shown:
-        shown = shown[:-1]
-    return shown + "…"
-
-
-def _pad(shown: str, width: int, *, right: bool = False) -> str:
-    shown = _cut(shown, width)
-    fill = " " * (width - _columns(shown))
-    return fill + shown if right else shown + fill

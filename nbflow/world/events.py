@@ -203,9 +203,19 @@ def _scratched(sights: Sights, args: Args, _: FrameType) -> None:
         sight.scratches(path)
 
 
-def _variable_set(sights: Sights, args: Args, _: FrameType) -> None:
+def _variable_set(sights: Sights, args: Args, frame: FrameType) -> None:
+    importing = _importing(frame)
     for sight in sights:
-        sight.sets(os.fsdecode(args[0]))
+        sight.sets(os.fsdecode(args[0]), importing=importing)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether code is run by an import."""
+    while frame is not None:
+        if frame.f_code.co_name == "exec_module" and _asker(frame).startswith(("importlib", "_frozen_importlib")):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _imported(sights: Sights, args: Args, frame: FrameType) -> None:

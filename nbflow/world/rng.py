@@ -9,11 +9,24 @@ import _random
 import random
 import sys
 from hashlib import blake2b
+from importlib import import_module
 from typing import Any
 
 from nbflow.trace import Fact
 
-__all__ = ["SETTERS", "Before", "State", "before", "broken", "changed", "digest", "restore", "rewind", "snapshot"]
+__all__ = [
+    "SETTERS",
+    "Before",
+    "State",
+    "before",
+    "broken",
+    "changed",
+    "digest",
+    "restore",
+    "rewind",
+    "seeds",
+    "snapshot",
+]
 
 SETTERS = frozenset({"seed", "set_state"})
 """Names that code which sets numpy's generator speaks of."""
@@ -33,7 +46,7 @@ class Before:
 
     def __init__(self) -> None:
         self.state = snapshot()
-        self.fresh = False  # whether `random` was seeded anew, before anything was drawn from it
+        self.fresh: set[str] = set()  # those that were seeded anew, before anything was drawn from them
         self.set: set[str] = set()  # those that were seeded, and may stand where they stood before
         _open.append(self)
 
@@ -47,9 +60,10 @@ def changed(start: Before | None) -> tuple[tuple[Fact, ...], State]:
     """What a run drew on and where it left the generators: facts and the state to restore on a hit.
 
     The state holds those generators alone that the run seeded or drew from; it is empty if there were none.
-    A run that seeds before it draws does not depend on how it found `random`; for numpy that cannot be told. One that
-    seeds a generator to the state that it is in has set it all the same: of `random` that is heard; of numpy's it is
-    only known that the code speaks of it, and then such a result holds where the generator is found like that.
+    A run that seeds before it draws does not depend on how it found `random`; of numpy's that is only known where
+    `seeds` was told. One that seeds a generator to the state that it is in has set it all the same: of `random` that
+    is heard; of numpy's it is only known that the code speaks of it, and then such a result holds where the generator
+    is found like that.
     """
     if start is None:
         if not _seeded and _numpy() is None:
@@ -63,18 +77,31 @@ def changed(start: Before | None) -> tuple[tuple[Fact, ...], State]:
     facts = [
         Fact("random", name, digest(start.state[name]))
         for name in moved
-        if name in start.state and not (name == "random" and start.fresh)
+        if name in start.state and name not in start.fresh
     ]
     return tuple(facts), moved
 
 
+def seeds(start: Before | None, function: object) -> None:
+    """The code is about to call this function with a number: it may be what seeds numpy's generator."""
+    legacy = _legacy()
+    own = function is getattr(sys.modules.get("numpy.random"), "seed", None) or function == getattr(
+        legacy, "seed", None
+    )
+    if start is None or legacy is None or not own:
+        return
+    start.set.add("numpy.random")
+    if "numpy.random" in start.state and _same(legacy.get_state(legacy=False), start.state["numpy.random"]):
+        start.fresh.add("numpy.random")
+
+
 def restore(state: State) -> None:
-    """Put generators back to where a run left them, and hold them for seeded. Numpy's only if it is imported."""
+    """Put generators back to where a run left them, and hold them for seeded."""
     global _restored  # noqa: PLW0603 - one process has one of each generator
     if "random" in state:
         random.setstate(_tuples(state["random"]))
-    numpy = _legacy()
-    if "numpy.random" in state and numpy is not None:
+    if "numpy.random" in state:
+        numpy = import_module("numpy.random.mtrand")._rand  # noqa: SLF001 - as in `_numpy`; numpy loads it late
         numpy.set_state(state["numpy.random"])
         _restored = numpy._bit_generator  # noqa: SLF001 - as in `_numpy`
 
@@ -181,8 +208,8 @@ def _about_to_seed(*, certain: bool) -> None:
     global _seeded  # noqa: PLW0603 - as above
     for start in _open:
         start.set.add("random")
-        if "random" in start.state and not start.fresh:
-            start.fresh = random.getstate() == start.state["random"]
+        if "random" in start.state and random.getstate() == start.state["random"]:
+            start.fresh.add("random")
     _seeded = certain
 
 

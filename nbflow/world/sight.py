@@ -18,7 +18,7 @@ from nbflow.world import environ, files, listings, probes, readers, rng, version
 from nbflow.world.current import Witness, current, running
 from nbflow.world.paths import absolute, excluded, subject_of
 
-__all__ = ["Sight", "may_name"]
+__all__ = ["Sight", "Stretches", "may_name"]
 
 _LONG = 1024
 _MANY = 1000
@@ -42,6 +42,7 @@ class _Notes:
     def __init__(self) -> None:
         self.base = _here()
         self.adopted: list[Fact] = []
+        self.assigned: set[str] = set()
         self.imports: dict[str, None] = {}
         self.listings: dict[str, Fact] = {}
         self.mentions: dict[str, _Read] = {}
@@ -73,6 +74,9 @@ class Sight:
 
     __slots__ = ("_before", "_facts", "_notes", "_outer", "_random", "chain")
 
+    again = False
+    """Whether it was left before, and is entered again."""
+
     def __enter__(self) -> Self:
         outer = current.get()
         self._outer: Witness | None = outer
@@ -91,6 +95,7 @@ class Sight:
     def __exit__(self, *_: object) -> None:
         running.pop(id(self), None)
         current.set(self._outer)
+        self.chain = self.chain[1:]  # or it would hold itself
         if not running:
             environ.disarm()
             probes.disarm()
@@ -101,10 +106,19 @@ class Sight:
         if self._before is not None:
             self._before.set.add("numpy.random")
 
+    def seeds(self, function: object) -> None:
+        """The code of the run is about to call this function with a number, which may seed numpy's generator."""
+        rng.seeds(self._before, function)
+
     @property
     def state(self) -> rng.State:
         """Where the run left the seeded generators that it drew from, for `rng.restore` on a hit; often empty."""
         return self._random[1]
+
+    @property
+    def assigned(self) -> frozenset[str]:
+        """Environment variables that the run set itself, not by importing something that sets them."""
+        return frozenset() if self._notes is None else frozenset(self._notes.assigned)
 
     @property
     def touched(self) -> frozenset[str]:
@@ -198,9 +212,12 @@ class Sight:
         if name not in notes.variables and name not in notes.set_here:
             notes.variables[name] = environ.fact(name)
 
-    def sets(self, name: str) -> None:
-        """The run sets an environment variable; from now on it is no input."""
-        self.noted().set_here.add(name)
+    def sets(self, name: str, *, importing: bool = False) -> None:
+        """The run sets an environment variable, or a module that it imports does; from now on it is no input."""
+        notes = self.noted()
+        notes.set_here.add(name)
+        if not importing:
+            notes.assigned.add(name)
 
     def moves(self) -> None:
         """The working directory is about to change: note where the run began."""
@@ -295,6 +312,35 @@ class Sight:
             here = subject if notes.base == os.getcwd() else path
             found = listings.pattern(here, recursive=recursive, include_hidden=include_hidden)
             notes.listings[path] = found._replace(subject=subject)
+
+
+class Stretches(Sight):
+    """A sight of a run that goes on in stretches, as a generator's does: it is entered anew for each.
+
+    What happens to random generators between the stretches counts as well: nobody can tell it apart.
+    """
+
+    __slots__ = ("again",)
+
+    def __init__(self) -> None:
+        self.again = False
+
+    def __enter__(self) -> Self:
+        if not self.again:
+            return super().__enter__()
+        outer = current.get()
+        self._outer = outer
+        self.chain = (self,) if outer is None else (self, *outer.chain)
+        running[id(self)] = self
+        current.set(self)
+        environ.arm()
+        probes.arm()
+        readers.arm()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self.again = True
 
 
 def may_name(text: str) -> bool:

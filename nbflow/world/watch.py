@@ -16,7 +16,7 @@ from nbflow.world.current import NOBODY, current, running
 from nbflow.world.events import HANDLERS
 from nbflow.world.paths import prepare
 from nbflow.world.quiet import foreign
-from nbflow.world.sight import Sight
+from nbflow.world.sight import Sight, Stretches
 from nbflow.world.threads import claim_threads, sights
 
 __all__ = ["adopt", "watch"]
@@ -25,8 +25,8 @@ _lock = threading.Lock()
 _installed = False
 
 
-def watch() -> Sight:
-    """A context in which what the running code depends on is recorded.
+def watch(*, stretches: bool = False) -> Sight:
+    """A context in which what the running code depends on is recorded; with `stretches` one that is entered often.
 
     Example:
         >>> with watch() as sight:
@@ -36,7 +36,7 @@ def watch() -> Sight:
     """
     if not _installed:
         _install()
-    return Sight()
+    return Stretches() if stretches else Sight()
 
 
 def adopt(facts: Collection[Fact]) -> None:

@@ -1,4 +1,5 @@
-"""The store's acceptance, at full length: `python -m tests.faults kill|lines|damage|race|memory`."""
+"""Acceptance at full length: of the store `python -m tests.faults kill|lines|damage|race|memory`, of durable work
+`durable|durable-lines`."""
 
 import argparse
 import sys
@@ -15,6 +16,8 @@ def main():
         ("lines", "end a save before each of its lines", {"step": 1}),
         ("damage", "flip, cut, swap, forge what the store has on disk", {"count": 1000, "seed": 1}),
         ("race", "many processes on the same keys", {"processes": 16, "keys": 200, "rounds": 5}),
+        ("durable", "kill -9 at random instants over 4 processes with effects and jobs", {"rounds": 200, "seed": 1}),
+        ("durable-lines", "end effects and jobs before each of their lines", {"step": 1}),
         ("memory", "peak memory and isolation of a big value", {"mib": 1024}),
     ):
         command = commands.add_parser(name, help=text)
@@ -46,6 +49,12 @@ def perform(command, folder, given):
         from tests.faults import race
 
         return race.race(folder / "store", given["processes"], given["keys"], given["rounds"])
+    if command.startswith("durable"):
+        from tests.faults import durable
+
+        if command == "durable":
+            return durable.rounds(folder, given["rounds"], given["seed"])
+        return {**durable.named_points(folder / "points"), **durable.every_line(folder, given["step"])}
     from tests.faults import memory
 
     return memory.memory(folder / "store", given["mib"])

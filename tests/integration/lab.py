@@ -1,4 +1,4 @@
-"""A private JupyterLab and a private Chromium on this machine, and a notebook open in them."""
+"""A private JupyterLab, which is a Notebook 7 too, and a private Chromium, and a notebook open in them."""
 
 import json
 import os
@@ -34,6 +34,14 @@ SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
+ASK = """async ([code]) => {
+    const w = [...window.jupyterapp.shell.widgets('main')].find(w => w.sessionContext?.session);
+    let out = '';
+    const asked = w.sessionContext.session.kernel.requestExecute({code, store_history: false});
+    asked.onIOPub = m => { out += m.content.text ?? m.content.evalue ?? ''; };
+    await asked.done;
+    return out;
+}"""
 
 
 class Lab:
@@ -65,7 +73,7 @@ class Lab:
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
         command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}"]
         command += [f"--ServerApp.root_dir={self.notebooks}", "--ServerApp.terminals_enabled=False"]
-        command += ["--LabApp.expose_app_in_browser=True"]
+        command += ["--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True"]
         self._log = (base / "server.log").open("w")
         self._server = subprocess.Popen(
             command, env=environment, cwd=self.notebooks, stdout=self._log, stderr=subprocess.STDOUT
@@ -105,9 +113,26 @@ def chromium(profile: Path) -> Iterator[BrowserContext]:
 
 
 class Note:
-    """A notebook of its own, with a kernel of its own, open in JupyterLab."""
+    """A notebook of its own, with a kernel of its own, open in JupyterLab or in Notebook 7.
 
-    def __init__(self, browser: BrowserContext, lab: Lab, name: str, cells: list[str], outputs: list | None = None):
+    Args:
+        browser: Where.
+        lab: The server.
+        name: Of its file.
+        cells: Sources.
+        outputs: What the cells hold already.
+        place: `lab/tree` or `notebooks`.
+    """
+
+    def __init__(
+        self,
+        browser: BrowserContext,
+        lab: Lab,
+        name: str,
+        cells: list[str],
+        outputs: list | None = None,
+        place: str = "lab/tree",
+    ):
         self.path = lab.notebooks / f"{name}.ipynb"
         made = [nbformat.v4.new_code_cell(source) for source in cells]
         for cell, output in zip(made, outputs or [], strict=False):
@@ -119,7 +144,10 @@ class Note:
         self.foreign: list[str] = []
         here = (lab.url, lab.url.replace("http", "ws"), "data:", "blob:")
         self.page.on("request", lambda r: None if r.url.startswith(here) else self.foreign.append(r.url))
-        self.page.goto(f"{lab.url}/lab/tree/{self.path.name}?reset&token={lab.token}")
+        self.page.goto(f"{lab.url}/{place}/{self.path.name}?reset&token={lab.token}")
+        self._ready()
+
+    def _ready(self) -> None:
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", state="visible")
         self.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext")
         self._with("await w.context.ready; await w.sessionContext.ready;")
@@ -127,6 +155,22 @@ class Note:
     def run(self) -> None:
         """Start all cells; returns at once."""
         self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+
+    def reload(self) -> None:
+        """Save and load the page anew; the kernel goes on."""
+        self._with("await w.context.save();")
+        self.page.reload()
+        self._ready()
+
+    def restart(self) -> None:
+        self._with("await w.sessionContext.session.kernel.restart();")
+
+    def ask(self, code: str) -> str:
+        """Run code in the kernel, which must be idle, beside the notebook; what it printed."""
+        return self.page.evaluate(ASK, [code])
+
+    def command(self, name: str) -> None:
+        self.page.evaluate("async ([name]) => { await window.jupyterapp.commands.execute(name) }", [name])
 
     def output(self, cell: int) -> Locator:
         return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea")

@@ -12,7 +12,7 @@ from nbflow.options import TaskOptions, parse_count, parse_delay, parse_factor, 
 from nbflow.step.policy import policy_of
 
 
-@pytest.mark.parametrize("retries", [-1, 1.5, True, "3", None])
+@pytest.mark.parametrize("retries", [-1, 1.5, True, "3", float("inf")])
 def test_retries_are_a_whole_number(retries):
     """A typo would mean no retries, or endless ones."""
     with pytest.raises(ConfigurationError, match="retries="):

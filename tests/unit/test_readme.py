@@ -5,7 +5,7 @@ import stat
 from dataclasses import fields
 from pathlib import Path
 
-from nbflow.cli import _parser
+from nbflow.cli.commands import parser as _parser
 from nbflow.notebook.header import flags
 from nbflow.options import TaskOptions
 

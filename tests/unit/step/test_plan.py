@@ -279,16 +279,24 @@ def test_failures_are_never_saved():
     assert world.saved == [] and not any(type(command) is c.Save for command in world.asked)
 
 
-def test_a_wait_that_raises_fails_the_step():
-    """A bug in the user's own wait would leave the step without an end in the panel."""
-
-    def broken(*_):
-        raise ZeroDivisionError
-
-    world = FakeWorld(OSError())
-    with pytest.raises(ZeroDivisionError):
-        run(plan(1, Policy(attempts=2, wait=broken), keyed=True), world.hands())
+@pytest.mark.parametrize(
+    ("wait", "why"),
+    [
+        (lambda *_: 1 / 0, "retry_delay_seconds raised ZeroDivisionError: division by zero"),
+        (lambda *_: -1.0, "retry_delay_seconds gave -1.0: give seconds, 0 or more"),
+        (lambda *_: float("nan"), "retry_delay_seconds gave nan: give seconds, 0 or more"),
+        (lambda *_: float("inf"), "retry_delay_seconds gave inf: give seconds, 0 or more"),
+        (lambda *_: None, "retry_delay_seconds gave None: give seconds, 0 or more"),
+    ],
+)
+def test_a_wait_that_is_none_ends_the_step_with_the_users_own_error(wait, why):
+    """A bug in the user's own wait would hide the error that it was there for, or leave the step without an end."""
+    world, error = FakeWorld(OSError("busy")), None
+    outcome = run(plan(1, Policy(attempts=2, wait=wait), keyed=True), world.hands())
+    error = outcome.error
+    assert isinstance(error, OSError) and error.__notes__ == [f"nbflow: not retried: {why}"]
     assert kinds(world.events) == ["Started", "Failed"]
+    assert world.events[-1].error == f"OSError: busy · not retried: {why}"
 
 
 def test_dropped_plan_closes_quietly():
@@ -329,7 +337,13 @@ class TestJudge:
 
     def test_lack_is_passed_on_in_words(self):
         """A miss would not say why."""
-        assert judge(1, c.Seen("data.csv changed"), 1.0, Policy(), "traits") == (1, 1.0, "data.csv changed", "traits", "")
+        assert judge(1, c.Seen("data.csv changed"), 1.0, Policy(), "traits") == (
+            1,
+            1.0,
+            "data.csv changed",
+            "traits",
+            "",
+        )
 
 
 class TestReason:

@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from nbflow.events import Began, Completed, Hit, Logged, Missed, Queued, Started, Waiting
+from nbflow.events import Began, Completed, Hit, Logged, Missed, Named, Queued, Started, Waiting
 from nbflow.step.phases import Phase
 from nbflow.widget import plain
 from nbflow.widget.rows import Segment
@@ -55,6 +55,12 @@ def test_an_explanation_that_fails_leaves_the_engines_word():
 
     (line,) = board(*ran(1, why="expired"), explain=explain).view().lines
     assert line.reason == "miss: expired"
+
+
+def test_a_run_that_has_a_name_is_shown_by_it():
+    """Else `task_run_name` would be nowhere to be seen."""
+    (line,) = board(*ran(1, "fetch", arguments=(3,))[:1], Named(1, T, "fetch for March")).view().lines
+    assert line.name == "fetch for March"
 
 
 def test_waits_count_down_and_attempts_are_numbered():
