@@ -8,9 +8,12 @@ from nbflow.durable.history import history
 from nbflow.durable.job import Job, checkpoint
 from nbflow.durable.once import once
 from nbflow.errors import (
+    CancelledRun,
     ConfigurationError,
+    CrashedRun,
     DamagedError,
     DurationError,
+    FailedRun,
     InDoubt,
     InProgress,
     InterfaceError,
@@ -21,6 +24,7 @@ from nbflow.errors import (
     RetryExhausted,
     StepTimeout,
     StoreError,
+    UnfinishedRun,
     UnkeyableError,
     UnstorableError,
     WorkerDied,
@@ -28,7 +32,7 @@ from nbflow.errors import (
 from nbflow.explanation import Explanation
 from nbflow.flow_options import FlowOptions
 from nbflow.flows import Flow, flow
-from nbflow.futures import Future, allow_failure, as_completed, resolve_futures_to_results, unmapped, wait
+from nbflow.futures import Future, allow_failure, as_completed, quote, resolve_futures_to_results, unmapped, wait
 from nbflow.keys import digest, register_digest
 from nbflow.logging import get_run_logger
 from nbflow.options import TaskOptions
@@ -54,12 +58,15 @@ __all__ = [
     "NO_CACHE",
     "RUN_ID",
     "TASK_SOURCE",
+    "CancelledRun",
     "ConcurrentTaskRunner",
     "ConfigurationError",
+    "CrashedRun",
     "DamagedError",
     "DaskTaskRunner",
     "DurationError",
     "Explanation",
+    "FailedRun",
     "Flow",
     "FlowOptions",
     "Future",
@@ -72,15 +79,16 @@ __all__ = [
     "NbflowError",
     "NotReadyError",
     "ProcessPoolTaskRunner",
-    "SequentialTaskRunner",
     "Retry",
     "RetryExhausted",
+    "SequentialTaskRunner",
     "StepTimeout",
     "Store",
     "StoreError",
     "Task",
     "TaskOptions",
     "ThreadPoolTaskRunner",
+    "UnfinishedRun",
     "UnkeyableError",
     "UnstorableError",
     "WorkerDied",
@@ -98,6 +106,7 @@ __all__ = [
     "once",
     "open_store",
     "panel",
+    "quote",
     "register_digest",
     "resolve_futures_to_results",
     "tags",

@@ -12,8 +12,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 __all__ = ["Clock"]
+
+_OFTEN = 0.04  # seconds
 
 
 class Clock:
@@ -37,11 +43,42 @@ class Clock:
         """Wait without holding the thread."""
         import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
 
-        await asyncio.sleep(seconds)
+        with _Beat.of(asyncio.get_running_loop()):
+            await asyncio.sleep(seconds)
 
     def after(self, seconds: float, callback: Callable[[], object]) -> None:
         """Call back from a thread of its own when that many seconds have passed; it must return quickly."""
         self._timer.after(seconds, callback)
+
+
+class _Beat:
+    """Wakes the main thread's loop while something waits in it: ipykernel hears of an interrupt only when it wakes."""
+
+    _last: "_Beat | None" = None
+
+    def __init__(self, loop: "AbstractEventLoop") -> None:
+        self.loop, self.waiting = loop, 0
+
+    @classmethod
+    def of(cls, loop: "AbstractEventLoop") -> "_Beat":
+        """The one of a loop."""
+        if threading.current_thread() is not threading.main_thread():
+            return cls(loop)
+        if cls._last is None or cls._last.loop is not loop:
+            cls._last = cls(loop)
+        return cls._last
+
+    def __enter__(self) -> None:
+        self.waiting += 1
+        if self.waiting == 1 and self is _Beat._last:
+            self._beat()
+
+    def __exit__(self, *_: object) -> None:
+        self.waiting -= 1
+
+    def _beat(self) -> None:
+        if self.waiting:
+            self.loop.call_later(_OFTEN, self._beat)
 
 
 class _Timer:

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 from nbflow.session import Settings, session
 from nbflow.store import project_settings
 
-__all__ = ["Setting", "effective"]
+__all__ = ["IN_PROJECT", "Setting", "effective"]
+
+IN_PROJECT = frozenset({"store", "verify", "max_size", "durability"})
+"""Settings that pyproject.toml may have, there with a hyphen."""
 
 
 class Setting(NamedTuple):
@@ -32,15 +35,12 @@ def effective(environ: Mapping[str, str] = os.environ) -> list[Setting]:
             source = "configure()"
         elif environ.get(variable):
             source = variable
-        elif name in _IN_PROJECT and table.get(key):
+        elif name in IN_PROJECT and table.get(key):
             source = str(file)
         else:
             source = "default"
         found.append(Setting(name, value, source))
     return found
-
-
-_IN_PROJECT = frozenset({"store", "verify", "max_size", "durability"})
 
 
 def _values(environ: Mapping[str, str], table: Mapping[str, Any]) -> dict[str, str]:

@@ -55,15 +55,15 @@ def first_unseen(scope: Scope) -> BaseException | None:
 
 
 def worst(failed: Sequence[Future[Any]], total: int, more: str = "") -> BaseException:
-    """The failure to show for several: the first that is no consequence of another one, itself, with a note."""
+    """The failure to show for several: the first one, or what it is a consequence of, itself, with a note."""
     errors = [each.failure() or CancelledError("the step was cancelled") for each in failed]
-    chosen = next((i for i, error in enumerate(errors) if not isinstance(error, NotReadyError)), 0)
-    parts = [f"{len(failed)}/{total} submitted steps failed", more, f"this is {spelled(failed[chosen])}"]
+    parts = [f"{len(failed)}/{total} submitted steps failed", more, f"this is {spelled(failed[0])}"]
     notes = ["nbflow: " + ", ".join(filter(None, parts))]
-    others = [(each, error) for i, (each, error) in enumerate(zip(failed, errors, strict=True)) if i != chosen]
-    notes += [f"  {spelled(each)}: {reason(error)}" for each, error in others[:20]]
-    note = "\n".join(notes)
-    if note not in getattr(errors[chosen], "__notes__", ()):
-        errors[chosen].add_note(note)
-    return errors[chosen]
+    notes += [f"  {spelled(each)}: {reason(error)}" for each, error in zip(failed[1:20], errors[1:20], strict=True)]
+    note, error = "\n".join(notes), errors[0]
+    while isinstance(error, NotReadyError) and error.__cause__ is not None:
+        error = error.__cause__
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+    return error
 

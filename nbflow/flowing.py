@@ -186,7 +186,7 @@ def _final(value: Any, scope: Scope) -> Any:
     returned = futures_in(value)
     failed = [each for each in returned if each.failure() is not None or each.cancelled()]
     if failed:
-        if len(returned) == 1 and value is returned[0]:
+        if value is returned[0] and value.state.is_final():
             return value.state
         return _aggregated(len(failed), len(returned), worst(failed, len(returned)), any(e.cancelled() for e in failed))
     if isinstance(value, (list, tuple, set)) and value and all(isinstance(each, State) for each in value):

@@ -11,7 +11,9 @@ from contextvars import ContextVar
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 from nbflow.annotations import alive
+from nbflow.errors import InterfaceError
 from nbflow.keys.short import redacted
+from nbflow.logs import current_step
 from nbflow.runs import TaskRun
 from nbflow.states import Pending, State
 from nbflow.step.commands import Err, Ok, Outcome
@@ -87,6 +89,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     def settle(self, outcome: Outcome) -> None:
         """Take what the step came to; its result is that of a state that it returned, as Prefect's is."""
+        if self.run is not None:
+            self.run = self.run.without_values()
         if isinstance(outcome, Err):
             self._outcome = outcome if outcome.state is not None else None
             self.set_exception(outcome.error)
@@ -114,6 +118,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the step ended, however it did, or `timeout` seconds have passed."""
         if not self.done():
+            if self.step and current_step.get() == self.step:
+                raise InterfaceError(f"{spelled(self)} waits for its own result, which would take for ever")
             with blocking.get()():
                 concurrent.futures.wait([self], timeout)
 

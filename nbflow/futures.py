@@ -1,6 +1,6 @@
 """All about futures, in one place: what `submit` and `map` give, and what is done with it."""
 
-from nbflow.annotations import allow_failure, quote, unmapped
+from nbflow.annotations import allow_failure, opaque, quote, unmapped
 from nbflow.future import Future, FutureList, as_completed, blocking, wait
 from nbflow.inputs import futures_in, resolve_futures_to_results, resolve_futures_to_states
 
@@ -16,6 +16,7 @@ __all__ = [
     "as_completed",
     "blocking",
     "futures_in",
+    "opaque",
     "quote",
     "resolve_futures_to_results",
     "resolve_futures_to_states",

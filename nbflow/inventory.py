@@ -2,11 +2,25 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from nbflow.durable.effects import DOUBT, Effect
+from nbflow.durable.marks import JobStatus
+from nbflow.durable.recorder import Run
 from nbflow.durations import ago, seconds, spell
 from nbflow.store import Info, Stats, Store, TaskStats, size_of
 from nbflow.widget import plain
 
-__all__ = ["Table", "known", "of_results", "of_tasks", "pruned", "saved_by_tasks", "total"]
+__all__ = [
+    "Table",
+    "known",
+    "of_effects",
+    "of_jobs",
+    "of_results",
+    "of_runs",
+    "of_tasks",
+    "pruned",
+    "saved_by_tasks",
+    "total",
+]
 
 Table = tuple[Sequence[str], Iterator[Sequence[str]]]
 """The names of the columns, and the rows."""
@@ -28,6 +42,38 @@ def of_results(entries: Iterable[Info], now: float) -> Table:
     return head, (
         (each.row[:12], ago(now - each.created), spell(each.cost), plain.size(each.size), ago(now - each.accessed))
         for each in sorted(entries, key=lambda entry: -entry.created)
+    )
+
+
+def of_runs(runs: Iterable[Run], now: float) -> Table:
+    """What ran, newest first."""
+    head = ("task", "began", "time", "tries", "came to", "error")
+    return head, (
+        (run.task, ago(now - run.began), spell(run.seconds), f"{run.attempts}", run.outcome, run.error) for run in runs
+    )
+
+
+def of_jobs(jobs: Iterable[JobStatus], now: float) -> Table:
+    """How far jobs have come, the one that somebody last worked at first."""
+    head = ("job", "done", "of", "begun")
+    return head, (
+        (job.name, f"{job.done:,}", "?" if job.total is None else f"{job.total:,}", ago(now - job.changed))
+        for job in jobs
+    )
+
+
+def of_effects(effects: Iterable[Effect], now: float) -> Table:
+    """Effects that are not known to be done."""
+    head = ("effect", "by", "calls", "begun", "came to")
+    return head, (
+        (
+            each.key,
+            f"{each.made_by}()",
+            f"{each.calls}",
+            ago(now - each.began),
+            f"raised {each.error}" if each.state == DOUBT else "under way, or its process died",
+        )
+        for each in effects
     )
 
 

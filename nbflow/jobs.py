@@ -159,7 +159,8 @@ class _Job:
         if self.future.stopping:
             raise CancelledError("the step was cancelled")
         answer = executor.submit(perform, self.remote.order(work, command, whole=whole))
-        answer.add_done_callback(lambda _: self._later(lambda: self._answered(command, answer, whole=whole)))
+        # the callback gets the answer: one that held it would keep all values until they are looked for as garbage
+        answer.add_done_callback(lambda found: self._later(lambda: self._answered(command, found, whole=whole)))
 
     def _answered(self, command: Call, answer: "concurrent.futures.Future[bytes]", *, whole: bool) -> Outcome | None:
         """The executor has an answer."""

@@ -121,6 +121,7 @@ class Reply(NamedTuple):
         facts: What it was seen to depend on.
         random: Where it left seeded generators.
         changed: Why the result must not be kept, `""` if it may.
+        cost: Seconds that it ran.
         stored: When its entry was made, and the bytes that it took; None: it was not stored where it ran.
         said: Packed `Said`; `b""`: nothing.
     """
@@ -131,6 +132,7 @@ class Reply(NamedTuple):
     facts: tuple[Fact, ...] = ()
     random: Any = None
     changed: str = ""
+    cost: float = 0.0
     stored: tuple[float, int] | None = None
     said: bytes = b""
 

@@ -94,7 +94,7 @@ def _reply(order: Order) -> Reply:
             slot.random = None
         facts, left = slot.facts, slot.random
         changed = inputs.changed() if inputs is not None else ""
-    reply = Reply(None, None, outcome.touched, facts, left, changed)
+    reply = Reply(None, None, outcome.touched, facts, left, changed, cost)
     return _stored(order, slot, outcome, cost, reply) or reply._replace(value=_value(outcome.value))
 
 
@@ -117,7 +117,7 @@ def _stored(order: Order, slot: Slot | None, outcome: Ok, cost: float, reply: Re
     if not home.mark or store.mark != home.mark:
         return None
     made = slot.clock.time()
-    slot.elsewhere = Elsewhere("", None)
+    slot.elsewhere = Elsewhere("", None, cost)
     slot.made = made
     try:
         size = slot.save(Save(outcome, cost))

@@ -182,7 +182,7 @@ def received(work: Work, data: bytes) -> Outcome:
     slot = work.slot
     if slot is not None:
         slot.facts, slot.random = reply.facts, reply.random
-        slot.elsewhere = Elsewhere(reply.changed, reply.stored[1] if reply.stored else None)
+        slot.elsewhere = Elsewhere(reply.changed, reply.stored[1] if reply.stored else None, reply.cost)
     world.rng.restore(reply.random or {})
     if reply.facts:
         world.adopt(reply.facts)

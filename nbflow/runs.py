@@ -165,9 +165,13 @@ class TaskRun:
         """What it did was undone, with the transaction that it belonged to."""
         self._settled, self._state = True, State(StateType.COMPLETED, "RolledBack", data=self.state.data)
 
-    def close(self) -> None:
-        """Let go of the arguments, unless somebody has asked for them."""
-        self.values = ()
+    def without_values(self) -> "TaskRun":
+        """The same run for whoever keeps it for long: large arguments are let go of."""
+        made = TaskRun(self.step, self.task_name, tags=self.tags, flow_run=self.flow_run)
+        made.name, made.run_count, made._id = self.name, self.run_count, self.id
+        made._phase, made._settled, made._state = self._phase, self._settled, self._state
+        made._at, made._began, made._wait, made._total = self._at, self._began, self._wait, self._total
+        return made
 
 
 def _date(seconds: float) -> datetime:

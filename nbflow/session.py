@@ -26,9 +26,9 @@ from nbflow.store import Store, Verify, open_store, project_settings, size_of, v
 from nbflow.task_runners import TaskRunner
 from nbflow.world import exclude
 
-__all__ = ["Session", "Settings", "configure", "session"]
+__all__ = ["PANELS", "Session", "Settings", "configure", "session"]
 
-_PANELS = ("auto", "widget", "keep", "basic", "html", "text", "off")
+PANELS = ("auto", "widget", "keep", "basic", "html", "text", "off")
 _OFF = frozenset({"0", "off", "false", "no"})
 
 DEFAULTS = ("retries", "persist_result", "refresh_cache")
@@ -46,8 +46,8 @@ class Settings:
         panel: `auto`, `widget`, `keep`, `basic`, `html`, `text` or `off`, as `NBFLOW_PANEL`.
         verify: `full` checks bulk data when it is loaded, `sealed` only what code could hide in; as `NBFLOW_VERIFY`.
         max_size: Bytes that a store may hold, also as text such as `5GB`; as `NBFLOW_MAX_SIZE`.
-        durability: `process`: jobs, effects and history outlive the process, however it ends; `power`: and the machine, at
-            a sync for each write; as `NBFLOW_DURABILITY`.
+        durability: `process`: jobs, effects and history outlive the process, however it ends; `power`: the machine as
+            well, at a sync for each write; as `NBFLOW_DURABILITY`.
         tag_limits: How many steps with a tag run at a time, `{"api": 2}`; as `NBFLOW_TAG_LIMITS` (`api=2,db=1`).
         task_runner: Where submitted steps run outside of flows; by default on threads.
         retries: Of tasks that do not say it themselves, as the next two.
@@ -218,8 +218,8 @@ def configure(**changes: Any) -> Settings:
     for name in changes:
         if name not in known:
             raise ConfigurationError(f"there is no setting {name!r}: there are {', '.join(known)}")
-    if changes.get("panel") not in {None, *_PANELS}:
-        raise ConfigurationError(f"panel={changes['panel']!r}: give {', '.join(_PANELS[:-1])} or {_PANELS[-1]}")
+    if changes.get("panel") not in {None, *PANELS}:
+        raise ConfigurationError(f"panel={changes['panel']!r}: give {', '.join(PANELS[:-1])} or {PANELS[-1]}")
     if changes.get("store") is not None and not isinstance(changes["store"], (str, os.PathLike, Store)):
         raise ConfigurationError(f"store={changes['store']!r}: give the path of a folder, or a Store")
     if changes.get("verify") is not None:
@@ -232,7 +232,9 @@ def configure(**changes: Any) -> Settings:
     if changes.get("tag_limits") is not None:
         changes["tag_limits"] = limits_of(changes["tag_limits"])
     if not isinstance(changes.get("task_runner"), TaskRunner | None):
-        raise ConfigurationError(f"task_runner={changes['task_runner']!r}: give a runner, such as ThreadPoolTaskRunner(4)")
+        raise ConfigurationError(
+            f"task_runner={changes['task_runner']!r}: give a runner, such as ThreadPoolTaskRunner(4)"
+        )
     if isinstance(changes.get("store"), (str, os.PathLike)):
         changes["store"] = Path(changes["store"]).expanduser().absolute()
     session.settings = replace(session.settings, **changes)

@@ -34,10 +34,17 @@ overdue: set[str] = set()
 
 
 class Elsewhere(NamedTuple):
-    """What was found where a call ran in another process: why its result must not be kept, and bytes stored there."""
+    """What was found where a call ran in another process.
+
+    Attributes:
+        changed: Why its result must not be kept, `""` if it may.
+        size: Bytes stored there; None: it was not stored.
+        cost: Seconds that it ran, without its way there and back.
+    """
 
     changed: str
     size: int | None
+    cost: float
 
 
 class Slot:
@@ -178,7 +185,8 @@ class Slot:
         if elsewhere is not None and elsewhere.size is not None:
             overdue.discard(self.key)
             return elsewhere.size
-        draft = self.draft(command.outcome.value, command.cost)
+        cost = command.cost if elsewhere is None else elsewhere.cost
+        draft = self.draft(command.outcome.value, cost)
         if self.random:
             draft = draft._replace(serializer=Paired(self.serializer or PICKLE, self.random))
         try:

@@ -23,9 +23,10 @@ from nbflow.runs import TaskRun
 from nbflow.states import State
 from nbflow.step.commands import Err, Outcome
 from nbflow.steps import Begun, Steps
+from nbflow.step.waits import exponential_backoff
 from nbflow.store import storage_of
 
-__all__ = ["Task", "task", "task_input_hash"]
+__all__ = ["Task", "exponential_backoff", "task", "task_input_hash"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -76,15 +76,20 @@ class Guard:
     interrupted stack, and otherwise rings again a moment later. Where the body swallows what was raised, it rings
     again, each time after twice as long.
 
+    Args:
+        frame: Whose.
+        limit: Seconds.
+        ended: Whether somebody else has ended it already, as a loop does that cancels a coroutine: then it is silent.
+
     Attributes:
         rang: Whether it has.
-        elapsed: Seconds from its start to then.
         stack: What the body was doing then, as the text of a traceback.
     """
 
-    def __init__(self, frame: FrameType, limit: float) -> None:
+    def __init__(self, frame: FrameType, limit: float, ended: Callable[[], bool] = lambda: False) -> None:
         self.frame: FrameType | None = frame
-        self.limit, self.rang, self.elapsed, self.stack = limit, False, 0.0, ""
+        self._ended = ended
+        self.limit, self.rang, self.stack = limit, False, ""
         self.due = math.inf
         self._pause = max(limit, _GRACE)
         self._began = 0.0
@@ -99,12 +104,12 @@ class Guard:
 
     def ring(self, now: float, interrupted: FrameType | None) -> None:
         """Raise, if what was interrupted is the guarded frame or was called by it."""
-        frame = interrupted
+        frame = None if self._ended() else interrupted
         while frame is not None and self.frame is not None:
             if frame is self.frame:
                 self.due, self._pause = now + self._pause, self._pause * 2
                 if not self.rang:
-                    self.rang, self.elapsed = True, now - self._began
+                    self.rang = True
                     self.stack = _spelled(interrupted, self.frame)
                 raise Expired(self)
             frame = frame.f_back
@@ -210,7 +215,7 @@ async def await_within(call: Callable[[], Awaitable[Any]], limit: float | None) 
     import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
 
     timeout, began = asyncio.timeout(limit), time.monotonic()
-    guard = Guard(sys._getframe(), limit)  # noqa: SLF001 - as above
+    guard = Guard(sys._getframe(), limit, timeout.expired)  # noqa: SLF001 - as above
     try:
         try:
             if interruptible():
@@ -224,7 +229,8 @@ async def await_within(call: Callable[[], Awaitable[Any]], limit: float | None) 
         if _is_of(guard, error):
             raise guard.late() from None
         if isinstance(error, TimeoutError) and timeout.expired():
-            stack = "".join(traceback.format_tb(error.__cause__.__traceback__, -_FRAMES)) if error.__cause__ else ""
+            cut = error.__cause__ or error
+            stack = _as_text(list(traceback.walk_tb(cut.__traceback__)))
             raise late(limit, elapsed=time.monotonic() - began, stack=stack) from None
         raise
     if guard.rang:
@@ -266,10 +272,15 @@ def _on_own_thread(call: Callable[[], Any], limit: float) -> Any:
 
 
 def _spelled(last: FrameType | None, first: FrameType | None) -> str:
-    """What a thread is doing, as the text of a traceback: from what `first` called on, without frames of nbflow."""
+    """What a thread is doing, from what `first` called on."""
     frames = []
     while last is not None and last is not first:
-        if not last.f_globals.get("__name__", "").startswith(("nbflow.", "threading")):
-            frames.append((last, last.f_lineno))
+        frames.append((last, last.f_lineno))
         last = last.f_back
-    return "".join(traceback.format_list(traceback.StackSummary.extract(iter(reversed(frames)), limit=-_FRAMES)))
+    return _as_text(frames[::-1])
+
+
+def _as_text(frames: list[tuple[FrameType, int]]) -> str:
+    """Frames as the text of a traceback, outermost first, without ours."""
+    users = [each for each in frames if not each[0].f_globals.get("__name__", "").startswith(("nbflow.", "threading"))]
+    return "".join(traceback.format_list(traceback.StackSummary.extract(iter(users), limit=-_FRAMES)))

@@ -309,6 +309,8 @@ class Transaction:
                 return False
             for child in self.children:
                 child.commit()
+                if self.is_rolled_back():  # by the child, whose hook failed
+                    return False
             for hook in self.on_commit_hooks:
                 if not run_hook(hook, self):
                     self.rollback()
@@ -323,6 +325,12 @@ class Transaction:
 
     def rollback(self) -> bool:
         """Undo: the hooks of this one, those within in reverse, and then the one around it; False where it is over."""
+        undone = self._roll_back()
+        if undone and self.group is not None:
+            self.group.rollback()
+        return undone
+
+    def _roll_back(self) -> bool:
         with self._changing:
             if self.state in _OVER:
                 return False
@@ -333,8 +341,6 @@ class Transaction:
             self.undo()
         if staged:
             self._undone()
-        if self.group is not None:
-            self.group.rollback()
         return True
 
     def _undone(self) -> None:
@@ -344,7 +350,7 @@ class Transaction:
         """Undo those within, in reverse, and forget them."""
         children, self.children = self.children, []
         for child in reversed(children):
-            child.rollback()
+            child._roll_back()  # noqa: SLF001 - it is one of us
 
 
 class StepTransaction(Transaction):

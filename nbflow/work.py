@@ -143,8 +143,6 @@ class Work:
         """Let go of the key and of its place."""
         self.leave()
         self.outcome = None
-        if self.run is not None:
-            self.run.close()
         if self.slot is not None:
             self.slot.release()
 

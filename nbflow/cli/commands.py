@@ -195,7 +195,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         top.error(f"there is no command {first!r}{near(first, COMMANDS)}")
     if first.startswith("-") and first not in _ALONE:
         top.error(f"there is no flag {first}{near(first, _ALONE)}")
-    args, rest = top.parse_known_args(words)
+    end = words.index("--") + 1 if first == "completion" and "--" in words else len(words)
+    args, rest = top.parse_known_args(words[:end])
+    if end < len(words):
+        args.word = [*words[end:]]  # they are another command line's, with flags and a `--` of their own
     if rest:
         _refuse(f"{top.prog} {args.command}", COMMANDS[args.command], rest)
     return args

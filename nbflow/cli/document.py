@@ -12,8 +12,9 @@ from typing import Any
 import nbformat
 
 from nbflow.errors import ConfigurationError
+from nbflow.spelling import near
 
-__all__ = ["beside", "inject", "parameter", "read", "title", "write"]
+__all__ = ["beside", "inject", "parameter", "read", "title", "unasked", "write"]
 
 
 def read(path: Path) -> Any:
@@ -77,6 +78,18 @@ def inject(notebook: Any, parameters: Mapping[str, Any]) -> None:
     cells = [each for each in notebook.cells if "injected-parameters" not in _tags(each)]
     place = next((i + 1 for i, each in enumerate(cells) if "parameters" in _tags(each)), 0)
     notebook.cells = [*cells[:place], cell, *cells[place:]]
+
+
+def unasked(notebook: Any, parameters: Mapping[str, Any]) -> list[str]:
+    """What is wrong with parameters that the cell tagged `parameters` does not bind, a line each."""
+    cell = next((each for each in notebook.cells if "parameters" in _tags(each)), None)
+    try:
+        found = ast.walk(ast.parse("" if cell is None else cell.source))
+    except SyntaxError:  # it has magics
+        return []
+    known = {node.id for node in found if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    what = "the cell tagged `parameters` has no such name"
+    return [f"-p {name}: {what}{near(name, known)}" for name in parameters if known and name not in known]
 
 
 def _tags(cell: Any) -> list[str]:

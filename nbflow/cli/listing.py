@@ -1,17 +1,16 @@
-"""`nbflow ls`, `nbflow show` and `nbflow clear`: what is in the store, and out with it."""
+"""`nbflow ls` and `nbflow clear`: what is in the store, and out with it."""
 
 import sys
 import time
 from argparse import Namespace
 
 from nbflow.cli.tables import as_json, store, table, tell
-from nbflow.durations import ago, spell
 from nbflow.errors import ConfigurationError
 from nbflow.inventory import known, of_results, of_tasks
-from nbflow.store import Found, Info, Store
+from nbflow.store import Info, Store
 from nbflow.widget import plain
 
-__all__ = ["clear", "ls", "show"]
+__all__ = ["clear", "ls"]
 
 
 def ls(args: Namespace) -> int:
@@ -24,7 +23,7 @@ def ls(args: Namespace) -> int:
         tell(f"nothing is kept of {args.task!r}" + known(where))
         return 1
     if args.json:
-        as_json([{**_entry(entry), "used": entry.accessed} for entry in entries])
+        as_json([_entry(entry) for entry in entries])
         return 0
     table(*of_results(entries, time.time()))
     return 0
@@ -43,47 +42,6 @@ def _ls_tasks(where: Store, *, json: bool) -> int:
     table(*of_tasks(tasks, time.time()))
     print(f"{plain.spell_count(full.entries, 'result')}, {plain.size(full.size)} in {where.folder}")
     return 0
-
-
-def show(args: Namespace) -> int:
-    """What an entry is and depends on, or the newest one of a task; its value stays packed. 1 where there is none."""
-    where = store()
-    newest = max(where.entries(args.what), key=lambda entry: entry.created, default=None)
-    row = args.what if newest is None else newest.row
-    found = where.matching(row) if row else []
-    if not found:
-        missing = f"there is no entry {args.what!r}, and no such task{known(where)}"
-        tell(missing if newest is None else f"the newest result of {args.what!r} cannot be used: see nbflow verify")
-        return 1
-    if args.json:
-        as_json([_details(entry) for entry in found])
-        return 0
-    for at, entry in enumerate(found):
-        print(*([""] if at else []), *_told(entry), sep="\n")
-    return 0
-
-
-def _details(entry: Found) -> dict[str, object]:
-    return {
-        **_entry(entry),
-        "serializer": entry.serializer,
-        "key": {label: part.short or part.digest[:12] for label, part in entry.traits.items()},
-        "facts": [{"kind": fact.kind, "subject": fact.subject, "digest": fact.digest} for fact in entry.facts],
-    }
-
-
-def _told(entry: Found) -> list[str]:
-    now = time.time()
-    made = f"made {ago(now - entry.created)} in {spell(entry.cost)}"
-    lines = [
-        f"{plain.line(entry.tag, 60)}  {entry.row}",
-        f"  {made}, {plain.size(entry.size)}, {entry.serializer}",
-    ]
-    lines += [
-        f"  {plain.line(label, 60)}  {plain.line(part.short or part.digest[:12], 60)}"
-        for label, part in entry.traits.items()
-    ]
-    return lines + [f"  read {fact.kind} {plain.line(fact.subject, 80)}" for fact in entry.facts]
 
 
 def clear(args: Namespace) -> int:
@@ -116,11 +74,12 @@ def _agreed(question: str) -> bool:
         return False
 
 
-def _entry(entry: Info | Found) -> dict[str, object]:
+def _entry(entry: Info) -> dict[str, object]:
     return {
         "entry": entry.row,
         "task": entry.tag,
         "created": entry.created,
         "cost": entry.cost,
         "size": entry.size,
+        "used": entry.accessed,
     }

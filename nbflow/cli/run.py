@@ -16,6 +16,7 @@ from nbflow.cli.paint import colourful, live
 from nbflow.cli.private import private_folder
 from nbflow.cli.progress import Cell, Progress
 from nbflow.cli.screen import Lines, Live, Screen
+from nbflow.cli.tables import tell
 from nbflow.durations import seconds
 from nbflow.errors import ConfigurationError
 from nbflow.eventlog import VARIABLE, Tail
@@ -50,6 +51,8 @@ def run(args: Namespace) -> int:
     out = document.beside(path) if args.output is None else Path(args.output)
     if out.is_dir() or not out.parent.is_dir():
         raise ConfigurationError(f"-o {out}: " + ("that is a folder" if out.is_dir() else "there is no such folder"))
+    for line in document.unasked(notebook, parameters):
+        tell(line)
     document.inject(notebook, parameters)
     progress = Progress()
     screen: Screen = Live(progress, sys.stdout) if live(sys.stdout) else Lines(progress, sys.stdout)

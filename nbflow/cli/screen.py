@@ -10,9 +10,9 @@ from nbflow.cli.paint import painted, tint
 from nbflow.cli.progress import TITLE, Cell, Progress, Shown, of_cell, of_step
 from nbflow.durations import spell
 from nbflow.events import Began, Event, Queued, Waiting
-from nbflow.step.phases import FAILURES, TERMINAL
+from nbflow.step.phases import FAILURES, TERMINAL, Phase
 from nbflow.widget import plain
-from nbflow.widget.columns import columns, cut
+from nbflow.widget.columns import columns, cut, pad
 from nbflow.widget.lines import line_of
 from nbflow.widget.rows import Row, fold
 
@@ -22,6 +22,8 @@ _FIGURES: Final = 20
 """Columns of a line that title and reason do not share."""
 _NARROWEST: Final = 23
 _BAR: Final = 20
+_ICON: Final = 3
+"""Columns of an icon and what is behind it: some take two."""
 _KEPT: Final = 12
 """Steps of a finished cell that keep a line of their own on a terminal; of more, each task has one."""
 _LISTED: Final = 60
@@ -69,20 +71,21 @@ class Live:
 
     def _rows(self, cell: Cell, width: int, room: int) -> list[str]:
         view = self._progress.view(room)
-        lines = () if view.total == 1 and cell.state in TERMINAL else view.lines
+        told = view.total == 1 or view.counts.get(Phase.CACHED) == view.total
+        lines = () if told and cell.state in TERMINAL else view.lines
         title = max(_NARROWEST, min(TITLE, (width - _FIGURES) // 2))
         indent = " " * (len(cell.label) + 1)
         rows = [self._row(of_cell(cell, view, title), width)]
         rows += [self._row(of_step(line, indent, title), width) for line in lines[:room]]
         missing = view.left_out + sum(line.steps for line in lines[room:])
-        if missing:
+        if missing and lines:
             rows.append(f"{indent}and {plain.spell_count(missing, 'more step')}")
         return rows
 
     def _row(self, shown: Shown, width: int) -> str:
-        icon = shown.state.icon
-        rest = cut(shown.after, width - 2 - columns(shown.before + icon))
-        return f"{shown.before}{painted(icon, tint(shown.state), self._stream)} {rest}"
+        icon = pad(shown.state.icon, _ICON)
+        rest = cut(shown.after, width - 1 - _ICON - columns(shown.before))
+        return f"{shown.before}{painted(icon, tint(shown.state), self._stream)}{rest}"
 
     def _far(self, cell: Cell, width: int) -> str:
         done, total = self._progress.ended, max(1, self._progress.total)

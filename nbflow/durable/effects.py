@@ -76,9 +76,11 @@ def claim(ledger: Ledger, new: Effect, seen: Effect | None) -> Effect | None:
     return found
 
 
-def settle(ledger: Ledger, key: str, state: State, ended: float, error: str | None, result: bytes | None) -> bool:
+def settle(  # noqa: PLR0913 - a row's columns
+    ledger: Ledger, key: str, state: State, ended: float, *, error: str = "", result: bytes | None = None
+) -> bool:
     """Write down what an effect came to; False where it is not begun, or done already."""
-    values = state, ended, error, result, key
+    values = state, ended, error or None, result, key
     return ledger.write(lambda execute: execute(_SETTLE, values).rowcount > 0)
 
 

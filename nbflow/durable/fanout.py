@@ -5,9 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nbflow.durable.job import Job
 from nbflow.durable.turns import Turn, Turns
 from nbflow.errors import ConfigurationError
 from nbflow.future import Future, blocking
@@ -20,6 +19,9 @@ from nbflow.task_runners import TaskRunner
 from nbflow.task_runners.base import chosen
 from nbflow.tasks import Task
 
+if TYPE_CHECKING:
+    from nbflow.durable.job import Job
+
 __all__ = ["fan_out"]
 
 _AHEAD: Final = 2
@@ -31,8 +33,8 @@ _ON_ERROR: Final = ("continue", "stop")
 Landed = tuple[Turn, Any, BaseException | None]
 
 
-def fan_out(  # noqa: PLR0913 - the parameters of `Job.map`
-    job: Job[Any],
+def fan_out(  # noqa: PLR0913, PLR0917 - the parameters of `Job.map`
+    job: "Job[Any]",
     fn: Callable[..., Any],
     task_runner: TaskRunner | None,
     version: str | None,
@@ -63,7 +65,7 @@ def version_of(task: Task[..., Any]) -> bytes:
 class _Flight:
     """All items that can be done, once."""
 
-    def __init__(self, job: Job[Any], task: Task[..., Any], runner: TaskRunner, *, stop: bool) -> None:
+    def __init__(self, job: "Job[Any]", task: Task[..., Any], runner: TaskRunner, *, stop: bool) -> None:
         self._job, self._task, self._runner, self._stop = job, task, runner, stop
         self._turns = Turns(job)
         self._landed: SimpleQueue[Landed] = SimpleQueue()
@@ -131,7 +133,7 @@ class _Flight:
 
 
 def _outcome(
-    job: Job[Any], task: Task[..., Any], found: dict[bytes, Any], failed: dict[bytes, BaseException], errors: Any
+    job: "Job[Any]", task: Task[..., Any], found: dict[bytes, Any], failed: dict[bytes, BaseException], errors: Any
 ) -> list[Any]:
     """All values, or what `errors` says of those that there are not."""
     if not failed and all(key in found for key in job.items.order):

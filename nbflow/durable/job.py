@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from hashlib import blake2b
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, Self, TypeVar
 
+from nbflow.durable.fanout import fan_out
 from nbflow.durable.items import Items
 from nbflow.durable.ledger import Ledger, ledger_of
 from nbflow.durable.marks import Mark, Marks, forget, latest
@@ -139,7 +141,7 @@ class Job(Generic[T]):
         if keys and self._marks is not None:
             known = self._marks.known
             lost = [key for key in keys if key in known]
-            self._try(lambda: self._marks and self._marks.drop(lost))
+            self._try(partial(self._marks.drop, lost))
             for key in lost:
                 known.pop(key, None)
                 self.items.again(key)
@@ -230,13 +232,11 @@ class Job(Generic[T]):
         values = self._values(turn, value)
         entry = self._entry(turn.keys)
         turn.saved = True
+        took, kept = time.perf_counter() - turn.began, value if values is None else values
         try:
-            if self._store is None or self._marks is None:
-                raise StoreError(f"the values of the job {self.name!r} are not kept: there is no store for them")
-            kept = value if values is None else values
-            draft = Draft(entry.hex(), self.name, kept, time.perf_counter() - turn.began, (), {}, session.clock.time())
-            self._store.save(draft)
-            self._marks.put(turn.keys, entry, whole=values is None)
+            self._keep(
+                turn.keys, Draft(entry.hex(), self.name, kept, took, (), {}, session.clock.time()), values is None
+            )
         except UnstorableError as error:
             turn.saved = False
             raise UnstorableError(f"{self._called(turn)} of the job {self.name!r}: {error}", error.path) from error
@@ -244,6 +244,12 @@ class Job(Generic[T]):
             warn(str(error))
             self._kept |= {turn.keys[0]: value} if values is None else dict(zip(turn.keys, values, strict=True))
         self._left(turn.keys)
+
+    def _keep(self, keys: Sequence[bytes], draft: Draft, whole: bool) -> None:  # noqa: FBT001 - as `Marks.put`
+        if self._store is None or self._marks is None:
+            raise StoreError(f"the values of the job {self.name!r} are not kept: there is no store for them")
+        self._store.save(draft)
+        self._marks.put(keys, bytes.fromhex(draft.key), whole=whole)
 
     def _values(self, turn: Turn, value: Any) -> Any:
         """The values of a chunk, one for each item; None where there is no chunk."""
@@ -268,12 +274,8 @@ class Job(Generic[T]):
         """A body came to its end and saved nothing: its items are done."""
         marks = self._marks
         if marks is not None:
-            self._try(lambda: marks.put(turn.keys, None, whole=True) if len(turn.keys) == 1 else self._mark_all(turn))
+            self._try(lambda: marks.put(turn.keys, None, whole=False))
         self._left(turn.keys)
-
-    def _mark_all(self, turn: Turn) -> None:
-        assert self._marks is not None
-        self._marks.put(turn.keys, None, whole=False)
 
     def _left(self, keys: Iterable[bytes]) -> None:
         for key in keys:
@@ -414,8 +416,6 @@ class Job(Generic[T]):
                 that failed; `return` the exceptions in their places.
             on_error: `stop` begins no further item after a failure; those that run still end, and are kept.
         """
-        from nbflow.durable.fanout import fan_out  # noqa: PLC0415 - it needs tasks, which need more than a loop does
-
         return fan_out(self, fn, task_runner, version, errors, on_error)
 
     def clear(self) -> int:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from nbflow.errors import ConfigurationError, LedgerError
 from nbflow.store import Store
@@ -72,7 +72,7 @@ class Ledger(Linked):
         self._vault = store.vault
         self._identity: tuple[int, int] | None = None
 
-    def read(self, query: str, *values: object) -> list[tuple[object, ...]]:
+    def read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows; none where there is no ledger yet.
 
         Raises:

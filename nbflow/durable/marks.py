@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from nbflow.durable.ledger import Execute, Ledger
 
@@ -70,11 +70,11 @@ class Marks:
         last = self._last
         self._take(self._ledger.read(_SINCE, last, self._job) if last else self._ledger.read(_LOAD, self._job))
 
-    def _take(self, rows: Iterable[Sequence[object]]) -> None:
+    def _take(self, rows: Iterable[Sequence[Any]]) -> None:
         known, last = self.known, self._last
         for number, item, entry, place in rows:
-            known[item] = Mark(entry, place)  # type: ignore[index,arg-type]
-            last = max(last, number)  # type: ignore[call-overload]
+            known[item] = Mark(entry, place)
+            last = max(last, number)
         self._last = last
 
     def enter(self, total: int | None, now: float) -> None:
@@ -94,7 +94,7 @@ class Marks:
         """
         found = self._ledger.read(_ONE, self._job, item)
         if found:
-            self.known[item] = Mark(*found[0])  # type: ignore[arg-type]
+            self.known[item] = Mark(*found[0])
         return bool(found)
 
     def put(self, items: Sequence[bytes], entry: bytes | None, *, whole: bool) -> None:
@@ -143,7 +143,7 @@ def _number(name: str, version: bytes) -> int:
 def latest(ledger: Ledger, name: str) -> bytes:
     """The version of a job that somebody last worked at."""
     found = ledger.read(_LATEST, name)
-    return bytes(found[0][0]) if found else b""  # type: ignore[arg-type]
+    return bytes(found[0][0]) if found else b""
 
 
 def jobs(ledger: Ledger) -> list[JobStatus]:

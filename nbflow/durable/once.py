@@ -151,11 +151,12 @@ class Once:
             raise ConfigurationError(f"once({key!r}, ...): give a function, and behind it its arguments")
         made_by, fingerprint = _made_by(fn), _fingerprint(fn, args, kwargs)
         new = Effect(name, fingerprint, made_by, STARTED, 0, 1, 0.0, None, None, None)
-        store = _store()
+        store = session.store
         if self._options.connection is not None:
             if _awaits(fn):
                 raise ConfigurationError("connection=: give a function that is not async, and a connection that is not")
-            return _Within(inside_of(self._options.connection), store, self._options).call(new, fn, args, kwargs)
+            inside = _Within(inside_of(self._options.connection), store, self._options)
+            return inside.call(new, fn, args, kwargs)  # type: ignore[no-any-return]
         call = _Call(store, new, self._options)
         if _awaits(fn):
             return call.acall(fn, args, kwargs)  # type: ignore[return-value]
@@ -187,7 +188,7 @@ class Once:
             InterfaceError: The key is not in doubt.
             InProgress: Somebody is at it.
         """
-        name, store = self._name(key), _store()
+        name, store = self._name(key), session.store
         if _one_of("resolve", outcome, ("done", "retry")) is None:
             raise ConfigurationError("resolve: give done or retry")
         ledger, owner = ledger_of(store, session.durability), _Owner(name)
@@ -198,7 +199,7 @@ class Once:
                 changed = effects.give_up(ledger, name)
             else:
                 data, why = seal(store.vault, name, result)
-                changed = effects.settle(ledger, name, DONE, session.clock.time(), why or None, data)
+                changed = effects.settle(ledger, name, DONE, session.clock.time(), error=why, result=data)
         finally:
             _release(store, name, owner)
         if not changed:
@@ -206,7 +207,7 @@ class Once:
 
     def status(self, key: str) -> Status:
         """How an effect stands. Takes no lock that a writer feels."""
-        name, store = self._name(key), _store()
+        name, store = self._name(key), session.store
         found = effects.find(ledger_of(store, session.durability), name)
         if found is None or _expired(found, self._options.expires):
             return Status(key, "unknown")
@@ -221,7 +222,7 @@ class Once:
 
     def forget(self, key: str) -> bool:
         """Let a key that is done be as if it had never been used; whether it was."""
-        return effects.forget(ledger_of(_store(), session.durability), self._name(key))
+        return effects.forget(ledger_of(session.store, session.durability), self._name(key))
 
     def _name(self, key: str) -> str:
         if not isinstance(key, str) or not key:
@@ -326,7 +327,7 @@ class _Call:
                 self._try(lambda: effects.give_up(self._ledger, name))
             else:
                 text = reason(error)[:_ERROR]
-                self._try(lambda: effects.settle(self._ledger, name, DOUBT, session.clock.time(), text, None))
+                self._try(lambda: effects.settle(self._ledger, name, DOUBT, session.clock.time(), error=text))
                 cure = "it is called again" if self._options.on_doubt == "repeat" else f"once.resolve({name!r}, ...)"
                 error.add_note(f"nbflow: {name!r} is in doubt, its effect may have happened: {cure}")
             raise
@@ -335,10 +336,11 @@ class _Call:
             _key.reset(mark)
 
     def _end(self, value: Any) -> Any:
-        data, why = seal(self._store.vault, self._new.key, value)
+        name, now = self._new.key, session.clock.time()
+        data, why = seal(self._store.vault, name, value)
         if data is None:
-            warn(f"{self._new.key!r} is done, but its result is not stored: {why}")
-        self._try(lambda: effects.settle(self._ledger, self._new.key, DONE, session.clock.time(), why or None, data))
+            warn(f"{name!r} is done, but its result is not stored: {why}")
+        self._try(lambda: effects.settle(self._ledger, name, DONE, now, error=why, result=data))
         return value
 
     def _try(self, work: Callable[[], object]) -> None:
@@ -383,12 +385,6 @@ class _Within:
         return value
 
 
-def _store() -> Store:
-    store = session.store
-    store.vault.prepare()
-    return store
-
-
 def _lock(key: str) -> str:
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16, person=b"nbflow once").hexdigest()
 
@@ -428,19 +424,16 @@ def _made_by(fn: Any) -> str:
     while hasattr(fn, "func"):
         fn = fn.func
     fn = getattr(fn, "fn", fn) if getattr(fn, "__nbflow_task__", False) else fn
-    return str(getattr(fn, "__qualname__", type(fn).__qualname__))
+    return str(getattr(fn, "__name__", type(fn).__name__))
 
 
 def _awaits(fn: Any) -> bool:
     while hasattr(fn, "func"):
         fn = fn.func
-    return (
-        inspect.iscoroutinefunction(fn)
-        or inspect.iscoroutinefunction(getattr(fn, "__call__", None))
-        or (  # noqa: B004 - its kind is asked for
-            bool(getattr(fn, "__nbflow_task__", False)) and fn.isasync
-        )
-    )
+    if getattr(fn, "__nbflow_task__", False):
+        return bool(fn.isasync)
+    called = getattr(fn, "__call__", None)  # noqa: B004 - its kind is asked for
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(called)
 
 
 def _agree(seen: Effect, new: Effect) -> None:

@@ -17,7 +17,7 @@ from nbflow.durable.ledger import Execute, Ledger
 from nbflow.errors import StoreError
 from nbflow.events import Began, Cancelled, Completed, Crashed, Event, Failed, Hit, Missed, Started, TimedOut
 
-__all__ = ["Recorder", "Run"]
+__all__ = ["Recorder", "Run", "runs"]
 
 _MOST: Final = 100_000
 """Runs that are kept, of all tasks."""
@@ -30,8 +30,8 @@ _ERROR: Final = 300
 _PUT: Final = "INSERT INTO Runs (task, began, seconds, attempts, outcome, key, error) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _OLD: Final = "DELETE FROM Runs WHERE number <= (SELECT max(number) FROM Runs) - ?"
 _READ: Final = """
-SELECT task, began, seconds, attempts, outcome, key, error FROM Runs WHERE ? IS NULL OR task = ?
-ORDER BY number DESC LIMIT ?"""
+SELECT task, began, seconds, attempts, outcome, key, error FROM Runs
+WHERE {} ({} OR outcome IN ('Failed', 'TimedOut', 'Crashed', 'Stale')) ORDER BY number DESC LIMIT ?"""
 
 
 class Run(NamedTuple):
@@ -42,7 +42,8 @@ class Run(NamedTuple):
         began: In seconds since the epoch.
         seconds: How long it ran; of one that failed, with all attempts and waits.
         attempts: How many there were.
-        outcome: `Completed`, `Failed`, `TimedOut`, `Cancelled`, `Crashed`, or `Stale`: all failed, an old result stood in.
+        outcome: `Completed`, `Failed`, `TimedOut`, `Cancelled`, `Crashed`, or `Stale`: all failed, and an old
+            result stood in.
         key: Its lookup key; `""` where it had none.
         error: What it ended by, in one line; `""` where it completed.
     """
@@ -88,9 +89,9 @@ class Recorder:
         """Take an event, in whichever thread."""
         kind = type(event)
         if kind is Began:
-            self._began[event.step % _AHEAD] = event  # type: ignore[call-overload]
+            self._began[event.step % _AHEAD] = event  # type: ignore[assignment]
         elif kind is Missed:
-            self._keys[event.step % _AHEAD] = event  # type: ignore[call-overload]
+            self._keys[event.step % _AHEAD] = event  # type: ignore[assignment]
         elif kind is Started:
             self._started(event)  # type: ignore[arg-type]
         elif kind in _OUTCOMES and event.step in self._running:
@@ -154,13 +155,23 @@ class Recorder:
         """
         self.flush()
         ledger = self._ledger()
-        return [] if ledger is None else [Run._make(row) for row in ledger.read(_READ, task, task, limit)]  # type: ignore[arg-type]
+        return [] if ledger is None else runs(ledger, task, limit)
 
     def forget(self) -> None:
         """In a child: what its parent has seen is its parent's to write."""
         self._ended.clear()
         self._running.clear()
         self._due = False
+
+
+def runs(ledger: Ledger, task: str | None, limit: int, *, failed: bool = False) -> list[Run]:
+    """What is written down, newest first: of a task or of all, all of it or what failed.
+
+    Raises:
+        StoreError: The ledger cannot be read.
+    """
+    query = _READ.format("" if task is None else "task = ? AND", int(not failed))
+    return [Run._make(row) for row in ledger.read(query, *(() if task is None else (task,)), limit)]
 
 
 _OUTCOMES: Final[dict[type, str]] = {

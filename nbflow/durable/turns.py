@@ -41,7 +41,7 @@ class Turn:
 
     __slots__ = ("__weakref__", "_step", "began", "given", "job", "keys", "parent", "saved", "task")
 
-    def __init__(self, job: "Job") -> None:
+    def __init__(self, job: "Job[Any]") -> None:
         self.job, self.task = job, job.name
         self.keys: list[bytes] = []
         self.parent: Any = running.get()
@@ -92,7 +92,7 @@ class Turn:
 class Turns:
     """A loop over the items of a job that are not done, for `for` and for `async for`."""
 
-    def __init__(self, job: "Job") -> None:
+    def __init__(self, job: "Job[Any]") -> None:
         self._job = job
         self._ahead = _ahead(job.items)  # knows nothing of this loop: in a circle it would outlive its own `break`
         self._elsewhere: list[bytes] = []

@@ -1,6 +1,7 @@
 """One turn of a cell's loop: what is recorded and watched while the user's statements run, and the time they have.
 
-A cell that awaits is cancelled at its limit; any other is interrupted by an alarm, as a function is.
+A cell that awaits is cancelled at its limit; any other, and one that holds up its loop, is interrupted by an alarm, as a
+function is.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from nbflow.step.commands import Call
 from nbflow.timeouts import Expired, Guard, interruptible, late
 from nbflow.work import Around, Work
 
-__all__ = ["Attempt"]
+__all__ = ["Attempt", "behind_cell"]
 
 
 class Attempt:
@@ -24,16 +25,17 @@ class Attempt:
         call: Which attempt, and how long it may take.
         shell: Where it shows things.
         work: The step that it belongs to.
-        frame: The cell's own frame, or None where the cell awaits.
+        frame: The cell's own frame.
+        awaits: Whether the cell does.
     """
 
-    def __init__(self, call: Call, shell: Any, work: Work, frame: FrameType | None) -> None:
+    def __init__(self, call: Call, shell: Any, work: Work, frame: FrameType, *, awaits: bool) -> None:
         self.shell = shell
         self.values: list[Any] = []
         self._limit: Guard | _Cancelling | None = None
-        if call.timeout is not None and frame is None:
-            self._limit = _Cancelling(call.timeout)
-        elif call.timeout is not None and frame is not None and interruptible():
+        if call.timeout is not None and awaits:
+            self._limit = _Cancelling(call.timeout, frame)
+        elif call.timeout is not None and interruptible():
             self._limit = Guard(frame, call.timeout)
         self._tee = Tee(shell)
         self._around: Around | None = Around(work, call)
@@ -95,32 +97,49 @@ class Attempt:
 
 
 class _Cancelling:
-    """Cancels the running asyncio task after `limit` seconds."""
+    """Cancels the running asyncio task after `limit` seconds; an alarm interrupts one that holds up its loop."""
 
     task: asyncio.Task[Any] | None = None
     timer: asyncio.TimerHandle | None = None
-    rang = False
 
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
+    def __init__(self, limit: float, frame: FrameType) -> None:
+        self.limit, self._cancelled = limit, False
+        self._guard = Guard(frame, limit, lambda: self._cancelled)
+
+    @property
+    def rang(self) -> bool:
+        """Whether the time was over."""
+        return self._cancelled or self._guard.rang
 
     def start(self) -> None:
         """Begin to count."""
         self.task = asyncio.current_task()
         self.timer = asyncio.get_running_loop().call_later(self.limit, self._ring)
+        if interruptible():
+            self._guard.start()
 
     def _ring(self) -> None:
         assert self.task is not None
-        self.rang = True
+        self._cancelled = True
         self.task.cancel()
 
     def stop(self) -> None:
         """It cannot ring any more; again changes nothing."""
         if self.timer is not None:
             self.timer.cancel()
-        if self.rang and self.task is not None:
+        self._guard.stop()
+        if self._cancelled and self.task is not None:
             self.task.uncancel()
             self.task = None
+
+
+def behind_cell(error: BaseException, frame: FrameType) -> BaseException:
+    """An error that was raised in a cell, to be raised by the cell once more: it names the line in place of its frame."""
+    trace = error.__traceback__
+    if trace is not None and trace.tb_frame is frame:
+        error.add_note(f"nbflow: it was raised in line {trace.tb_lineno} of the cell")
+        trace = trace.tb_next
+    return error.with_traceback(trace)
 
 
 def _users(trace: TracebackType | None) -> TracebackType | None:

@@ -19,7 +19,7 @@ from IPython import get_ipython
 from nbflow.engine import Hands, advance
 from nbflow.errors import UnstorableError
 from nbflow.keys.handles import reaches
-from nbflow.notebook.attempt import Attempt
+from nbflow.notebook.attempt import Attempt, behind_cell
 from nbflow.notebook.decide import Decision
 from nbflow.notebook.outside import Outside, outside
 from nbflow.notebook.places import speaks_of
@@ -39,7 +39,7 @@ from nbflow.world import rng
 
 __all__ = ["Step", "plain", "start"]
 
-_BEAT = 0.1  # seconds
+_BEAT = 0.04  # seconds
 
 
 def start(token: int) -> "Step":
@@ -239,7 +239,7 @@ class Step:
             self.shell.display_pub.clear_output(wait=True)
         self.report.begins(call.attempt)
         mentions = decision.mentions()
-        self.attempt = Attempt(call, self.shell, self.work, None if self.cell.awaits else self.frame)
+        self.attempt = Attempt(call, self.shell, self.work, self.frame, awaits=self.cell.awaits)
         self.attempt.sight.mention(mentions)
         if speaks_of(self.cell.body, rng.SETTERS):
             self.attempt.sight.may_seed()
@@ -253,7 +253,7 @@ class Step:
         attempt.stop()
         if self.stage is not None:
             self.stage.assigned |= attempt.sight.assigned
-        late = attempt.timed_out(error, trace)
+        late: BaseException | None = attempt.timed_out(error, trace)
         failure = late or error
         if failure is None:
             attempt.flush()
@@ -272,7 +272,10 @@ class Step:
             return True
         if isinstance(self.state, Sleep) and self._put_back(failure):
             return True
-        self._failed(failure)
+        asked = self.state.error if isinstance(self.state, Err) else failure
+        if asked is not failure:  # what `Retry` was raised from
+            late = asked = behind_cell(asked, self.frame)
+        self._failed(asked)
         if late is not None and not isinstance(error, Expired):  # another error than the one that is on its way
             self.broken = late
             return True

@@ -5,6 +5,7 @@ usage errors and completion are read from there.
 """
 
 import inspect
+import math
 import shlex
 import sys
 from collections import Counter
@@ -17,6 +18,10 @@ from IPython.core.error import UsageError
 from nbflow import events as e
 from nbflow import inventory
 from nbflow.configuration import effective
+from nbflow.durable import effects, marks
+from nbflow.durable.history import history
+from nbflow.durable.ledger import ledger_of
+from nbflow.durable.recorder import Run
 from nbflow.durations import ago, spell
 from nbflow.errors import ConfigurationError, NbflowError
 from nbflow.explanation import cause
@@ -90,9 +95,12 @@ def _panel() -> Any:
     return panel()
 
 
-def _ls(task: str | None = None) -> None:
-    """What is kept: all tasks, or the results of one."""
+def _ls(task: str | None = None, *, jobs: bool = False) -> None:
+    """What is kept: all tasks, or the results of one; --jobs: how far jobs are, and effects in doubt."""
     store, now = session.store, session.clock.time()
+    if jobs:
+        _jobs(now)
+        return
     found = (
         inventory.of_tasks(store.stats().tasks, now) if task is None else inventory.of_results(store.entries(task), now)
     )
@@ -101,6 +109,18 @@ def _ls(task: str | None = None) -> None:
         _say(*plain.table(head, rows))
     else:
         _none(task)
+
+
+def _jobs(now: float) -> None:
+    ledger = ledger_of(session.store, session.durability)
+    known, doubts = marks.jobs(ledger), effects.doubts(ledger)
+    if known:
+        _say(*plain.table(*inventory.of_jobs(known, now)))
+    if doubts:
+        _say(*plain.table(*inventory.of_effects(doubts, now)))
+        _say("look whether each happened, then once.resolve(KEY, 'done') or once.resolve(KEY, 'retry')")
+    if not known and not doubts:
+        _say("there are no jobs, and nothing is in doubt")
 
 
 def _explain(task: str | None = None) -> None:
@@ -127,7 +147,7 @@ def _told(event: e.Hit | e.Missed) -> str:
 
 
 def _history(task: str | None = None) -> None:
-    """The latest runs of this session: when, how long, attempts, what they came to and why."""
+    """The latest runs of this session, and below them those before it: when, how long, attempts, what they came to."""
     rows: dict[int, Row] = {}
     for event in tuple(session.recent):
         if event.step in rows:
@@ -135,14 +155,24 @@ def _history(task: str | None = None) -> None:
         elif isinstance(event, (e.Queued, e.Began)):
             rows[event.step] = Row(event)
     those = [row for row in reversed(rows.values()) if task in (None, row.task)]
+    began = min((row.since for row in rows.values()), default=math.inf)
+    before = [run for run in history(task, 2 * _SHOWN + len(those)) if run.began < began][:_SHOWN]
     if not those:
         _say(f"no step{f' of {task!r}' if task else ''} ran in this session")
+        _before(before)
         return
     cells, whys = zip(*islice(map(_ran, those), _SHOWN), strict=True)
     lines = plain.table(("step", "began", "time", "tries", "came to"), cells)
     _say(*(f"{line}  {why}".rstrip() for line, why in zip(lines, ("why", *whys), strict=True)))
     if len(those) > _SHOWN:
         _say(f"and {plain.spell_count(len(those) - _SHOWN, 'earlier step')}")
+    _before(before)
+
+
+def _before(runs: list[Run]) -> None:
+    """What ran in earlier sessions, and in other processes."""
+    if runs:
+        _say("before this session:", *plain.table(*inventory.of_runs(runs, session.clock.time())))
 
 
 def _ran(row: Row) -> tuple[tuple[str, ...], str]:

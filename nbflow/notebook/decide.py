@@ -1,5 +1,6 @@
 """What a cell's run will be: a hit, a miss with its reason, or a run that is not kept at all."""
 
+import builtins
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -75,7 +76,7 @@ class Decision:
         self.policy: Policy = replace(
             policy,
             keep="never" if task.persist_result is False else "always",
-            give_up_on=(*policy.give_up_on, *_NEVER),
+            give_up_on=(*policy.give_up_on, *_hopeless(policy)),
         )
         self.inputs = Inputs(cell, self.options, self.namespace)
         self.before = users_names(self.namespace)
@@ -192,6 +193,13 @@ class Decision:
     def mentions(self) -> list[object]:
         """Values that may name files."""
         return self.inputs.strings() if self.slot is not None else []
+
+
+def _hopeless(policy: Policy) -> list[type[Exception]]:
+    """Errors that are not retried in a cell: those that another attempt would not mend, unless `--retry-on` names them."""
+    names = [each.rpartition(".")[2] for each in policy.retry_on if isinstance(each, str)]
+    named = [found for name in names if isinstance(found := getattr(builtins, name, None), type)]
+    return [kind for kind in _NEVER if not any(issubclass(each, kind) for each in named)]
 
 
 def _refuse(flag: str, name: str, what: str, known: Any) -> None:

@@ -23,7 +23,8 @@ __all__ = ["VIEWS", "Form", "cast", "form", "members", "memory", "own", "put_cla
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, range, slice, type(...)})
 _CODE = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
-VIEWS: Final = {type(view()): view.__name__ for view in ({}.keys, {}.values, {}.items)}
+_EMPTY: Final[dict[Any, Any]] = {}
+VIEWS: Final = {type(_EMPTY.keys()): "keys", type(_EMPTY.values()): "values", type(_EMPTY.items()): "items"}
 """Of dicts: they show what the dict holds, which is the one object that they refer to. Type to method."""
 _CONSTANT = (*_ATOMS, *_CODE, tuple, frozenset, *VIEWS)
 

@@ -126,13 +126,7 @@ class Freezer(pickle.Pickler):
             return _cell, (), obj.cell_contents, None, None, _fill_cell
         if type(obj).__name__ == "ndarray":
             return self._view(obj)
-        if type(obj) in VIEWS:
-            return _view_of, (gc.get_referents(obj)[0], VIEWS[type(obj)])
-        if type(obj) is re.Match:
-            return _matched(obj)
-        if type(obj).__module__ == "matplotlib.figure":
-            return _unregistered(obj)
-        return NotImplemented
+        return _of_library(obj)
 
     def _view(self, array: Any) -> Any:
         """An array in the memory of an input, or of another one that is stored too, keeps sharing it."""
@@ -147,6 +141,14 @@ class Freezer(pickle.Pickler):
             return NotImplemented
         layout = array.shape, array.strides, start(array) - start(anchor), array.flags.writeable
         return _beside, (anchor, array.dtype, layout)
+
+
+def _of_library(obj: Any) -> Any:
+    if type(obj) in VIEWS:
+        return _view_of, (gc.get_referents(obj)[0], VIEWS[type(obj)])
+    if type(obj) is re.Match:
+        return _matched(obj)
+    return _unregistered(obj) if type(obj).__module__ == "matplotlib.figure" else NotImplemented
 
 
 def _matched(match: "re.Match[Any]") -> Any:

@@ -6,11 +6,12 @@ so the change is undone, and what it prints is not shown.
 """
 
 import ast
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from IPython.utils.capture import capture_output
+from IPython import get_ipython
 
 from nbflow.notebook.forms import form, own, same
 from nbflow.notebook.heap import below
@@ -64,7 +65,7 @@ class Maker:
             self.made[name] = kept
             return
         held = [(obj, how, how.take(obj)) for obj in below(self.made) if (how := form(obj)) and how.put and not how.big]
-        with _lent(self.namespace, self.made), capture_output():
+        with _lent(self.namespace, self.made), _hushed():
             self.run(statement, self.made)
         self.fresh[name] = statement
         for obj, how, content in held:
@@ -85,6 +86,25 @@ def _lent(namespace: dict[str, Any], names: Mapping[str, Any]) -> Iterator[None]
             for name in lent:
                 namespace.pop(name, None)
             namespace.update(before)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """What is shown is not: the record has it. The objects stay, for widgets look at them while they are made."""
+    shell = get_ipython()
+    doors = [(sys.stdout, "write"), (sys.stderr, "write"), *([(shell.display_pub, "publish")] if shell else [])]
+    doors = [(owner, name) for owner, name in doors if hasattr(owner, "__dict__")]
+    before = [(owner, name, vars(owner).get(name)) for owner, name in doors]
+    for owner, name in doors:
+        setattr(owner, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for owner, name, held in before:
+            if held is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, held)
 
 
 def _kept(now: Any, name: str, statement: ast.stmt) -> type | None:

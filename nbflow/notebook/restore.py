@@ -98,6 +98,7 @@ class CellPickle(Pickle):
         except Exception as error:  # noqa: BLE001 - whatever a value raises, that is why
             plain |= {f"settings of {name}": each for name, each in value.settings.items()}
             plain |= {f"{owner.__name__}.{name}": each for owner, name, each in value.patches}
+            plain |= {str(path[0]): each for path, each in value.changed if path[0] not in plain}
             raise self._blamed(plain, error) from None
         return buffers
 
@@ -141,7 +142,9 @@ class CellPickle(Pickle):
         for name, value in names.items():
             if why := self._unfit(value):
                 return UnstorableError(f"{name}: {why}; give it a cell of its own, or name only the others in --out")
-        return UnstorableError(_said(None, error))
+        if isinstance(error, UnstorableError):
+            return error
+        return UnstorableError(f"what it leaves behind cannot be stored ({type(error).__name__}: {str(error)[:100]})")
 
 
 def _said(value: Any, error: Exception) -> str:

@@ -25,13 +25,15 @@ Event = tuple[Any, ...]
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _TEXT_LIMIT = 8 << 20  # characters of a cell's printed text that are kept
+_RICH_LIMIT = 64 << 20  # bytes of images and other rich output that are kept
 _MISSING = object()
 
 
 class Tee:
     """A context around the user's code; entered again, it goes on with the same record.
 
-    Text beyond 8 million characters is shown and not recorded. Other threads are heard too.
+    Text beyond 8 million characters is shown and not recorded, nor is rich output beyond 64 MiB. Other threads are
+    heard too.
     """
 
     def __init__(self, shell: Any) -> None:
@@ -42,7 +44,7 @@ class Tee:
         self._undo: list[tuple[Any, str, Any, Any]] = []
         self._hush = 0
         self._open = False
-        self._room = _TEXT_LIMIT
+        self._room, self._rich_room = _TEXT_LIMIT, _RICH_LIMIT
 
     def __enter__(self) -> Self:
         if self._open:
@@ -53,7 +55,7 @@ class Tee:
             self._patch(stream, "write", lambda text, *_, name=name: self._text(name, text))
         self._patch(publisher, "publish", self._published, hush=True)
         self._patch(publisher, "clear_output", lambda wait=False: self._note("clear", wait), hush=True)
-        self._patch(hook, "compute_format_data", after=lambda answer: self._note("result", *answer))
+        self._patch(hook, "compute_format_data", after=lambda answer: self._note("result", *self._bounded(*answer)))
         if not hasattr(hook, "pub_socket"):  # a terminal prints its `Out`
             self._patch(hook, "write_output_prompt", hush=True)
             self._patch(hook, "write_format_data", hush=True)
@@ -104,7 +106,10 @@ class Tee:
         setattr(owner, name, wrapper)
 
     def _drain(self) -> None:
-        """What child processes print takes a pipe and a thread of the kernel: wait until it is through."""
+        """What C code and child processes print takes a pipe and a thread of the kernel: wait until it is through."""
+        if "ctypes" in sys.modules and hasattr(self.streams[0], "watch_fd_thread"):
+            with suppress(Exception):  # C's own buffer is flushed, where there is one to be found
+                sys.modules["ctypes"].CDLL(None).fflush(None)
         for number, stream in enumerate(self.streams, 1):
             if hasattr(stream, "watch_fd_thread") and fcntl is not None:
                 for _ in range(500):
@@ -133,6 +138,14 @@ class Tee:
             text = f"{text[: self._room or None]}\n[nbflow: what was printed from here on is not kept]\n"
         self._note("stream", name, text)
 
+    def _bounded(self, data: dict[str, Any], metadata: Any) -> tuple[dict[str, Any], Any]:
+        """What is kept of an output: all of it, or a note that it was too much."""
+        size = sum(len(each) for each in data.values() if isinstance(each, str | bytes))
+        if size <= self._rich_room:
+            self._rich_room -= size
+            return data, metadata
+        return {"text/plain": f"[nbflow: an output of {size / 1e6:,.0f} MB was shown, and is not kept]"}, {}
+
     def _published(
         self,
         data: dict[str, Any],
@@ -144,7 +157,8 @@ class Tee:
     ) -> None:
         view = data.get(_WIDGET)
         data = {kind: value for kind, value in data.items() if kind != _WIDGET}
-        self._note("update" if update else "display", (transient or {}).get("display_id"), data, metadata)
+        bounded = self._bounded(data, metadata)
+        self._note("update" if update else "display", (transient or {}).get("display_id"), *bounded)
         if isinstance(view, dict) and not update:
             self._views.append((self.events[-1], view.get("model_id")))
 

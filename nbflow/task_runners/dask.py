@@ -29,7 +29,12 @@ __all__ = ["DaskTaskRunner"]
 _SHORT: Final = 0.005
 """Seconds that a batch may take, as the calls before it did."""
 _MOST: Final = 64
-_LOCAL: Final = {"host": "127.0.0.1", "dashboard_address": None, "threads_per_worker": 1}
+_LOCAL: Final = {
+    "host": "127.0.0.1",
+    "dashboard_address": "127.0.0.1:0",  # any free port: there is a server even without a dashboard
+    "scheduler_kwargs": {"dashboard": False},
+    "threads_per_worker": 1,
+}
 """A cluster of one's own hears nobody but this machine."""
 
 
@@ -185,7 +190,7 @@ class _Calls(Executor):
         batch: list[_Sent] = []
         while queue and len(batch) < size:
             sent = queue.popleft()
-            if sent.answer.set_running_or_notify_cancel():
+            if sent.answer.running() or sent.answer.set_running_or_notify_cancel():  # sent a second time
                 batch.append(sent)
         return batch
 

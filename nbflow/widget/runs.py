@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from nbflow.bus import Bus
 from nbflow.events import Began, Event, Missed, Queued, Started
+from nbflow.logs import faces
 from nbflow.step.phases import Phase
 from nbflow.widget import static, text
 from nbflow.widget.output import Output, bundle
@@ -109,12 +110,14 @@ class _Runs:
             self.end(None)  # attached while no cell ran
         kind = mode(self._setting(), self._shell)
         if kind != "off":
+            faces.add(id(self))
             self._info = info
             self._run = _Run(self._shell, self._bus, kind, Board(self._explain, skip=self._skip), self._skip)
 
     def end(self, result: Any) -> None:
         """IPython's `post_run_cell`; an interrupted asynchronous cell has no result."""
         if self._run is not None and (result is None or self._info is None or result.info is self._info):
+            faces.discard(id(self))
             run, self._run, self._info = self._run, None, None
             run.end()
 

@@ -31,7 +31,7 @@ from nbflow.errors import ConfigurationError, InterfaceError, NotReadyError, Ste
 from nbflow.events import Began, Completed, Hit, Logged, Missed, Started, Unsaved
 from nbflow.session import configure
 
-PATIENCE = 60
+PATIENCE = 100
 AWAY = ("processes", "dask")
 
 pytestmark = [

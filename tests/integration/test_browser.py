@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"needs {CHROMIUM}"),
 ]
 
+expect.set_options(timeout=30_000)  # kernels start slowly where much else runs
 AXE = Path(find_spec("axe_playwright_python").submodule_search_locations[0]) / "axe.min.js"
 START = """
 import threading, time
@@ -371,7 +372,7 @@ def test_axe_finds_nothing_to_complain_about(note, theme):
     opened.page.evaluate(f"() => window.jupyterapp.commands.execute('apputils:change-theme', {{theme: {theme!r}}})")
     opened.run()
     panel = shown(opened.output(1))
-    row(opened.output(1), "embed").click()
+    row(opened.output(1), "embed").first.click()
     expect(panel.locator(".detail pre.trace")).to_be_visible()
     expect(opened.output(2).locator("details").first).to_be_visible()
     expect(opened.page.locator(f"body[data-jp-theme-name='{theme}']")).to_have_count(1)

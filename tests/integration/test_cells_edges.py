@@ -63,13 +63,33 @@ def test_output_from_below_python(k):
     """What a C library prints arrives by another way than `print`; a hit without it is another output."""
     k.out("import ctypes, os, subprocess, warnings\nlibc = ctypes.CDLL(None)")
     body = "{}\nprint('python')\ndone = {}"
-    for i, below in enumerate(("os.system('echo below')", "_ = subprocess.run(['echo', 'below'])", "!echo below")):
+    ways = (
+        "os.system('echo below')",
+        "_ = subprocess.run(['echo', 'below'])",
+        "!echo below",
+        "_ = os.write(1, b'below')",
+    )
+    for i, below in enumerate(ways):
         for out in both(k, body.format(below, i)):
             assert "below" in text(out), below
             assert "python" in text(out)
+    out = k.out("%%task\nlibc.printf(b'from C')\nx = 1")
+    assert "from C" in text(out), "C's own buffer would be shown below a later cell"
+    assert "not cached: libc" in told(out)
     k.out("def careful():\n    warnings.warn('once')")
     for out in both(k, "careful()\nwarned = 1"):
         assert "once" in text(out, "stderr")
+    k.out("filters = list(warnings.filters)")
+    with Kernel(store=k.store, setup="import warnings\ndef careful():\n    warnings.warn('once')") as other:
+        out = other.out("%%task\ncareful()\nwarned = 1")
+        assert hit(out)
+        assert "once" in text(out, "stderr")
+        out = other.out("for _ in range(2): careful()")
+        assert text(out, "stderr").count("UserWarning: once") == 1, "shown at this place once, as after any cell"
+        assert (
+            other.value("__warningregistry__ != {}, any('once' in str(f[1]) for f in warnings.filters)")
+            == "(True, False)"
+        )
 
 
 def test_magics_in_the_body(k):

@@ -244,6 +244,16 @@ def test_a_store_that_cannot_be_used_costs_one_line_and_no_result(k):
     k.out("_ = nbflow.configure(store=kept)")
 
 
+def test_a_value_larger_than_the_store_may_be(k):
+    """To write gigabytes that are thrown away at once takes minutes, and the disk."""
+    k.out("import nbflow, numpy as np; nbflow.configure(max_size='1MB')")
+    out = k.out("%%task\nbig = np.random.default_rng(0).random(1_000_000)")
+    k.out("nbflow.configure(max_size=None)")
+    assert "not cached: it takes more than the store may hold in all" in told(out), told(out)
+    assert "raise max_size" in told(out)
+    assert k.value("len(big)") == "1000000"
+
+
 def test_entries_that_were_damaged_run_again(k):
     """Torn files happen; an exception in the user's cell must not."""
     k.out("%%task\nbig = list(range(100_000))")

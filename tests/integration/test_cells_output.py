@@ -128,6 +128,18 @@ def test_very_much_text_is_cut(k):
     assert "not kept" in text(out)
 
 
+def test_very_large_images_are_cut(k):
+    """The store must not hold gigabytes of what nobody looks at twice, nor a hit write them into the notebook again."""
+    k.out("pixel = b'\\x89PNG\\r\\n\\x1a\\n\\x00\\x00\\x00\\rIHDR\\x00\\x00\\x00\\x01\\x00\\x00\\x00\\x01'")
+    body = (
+        "from IPython.display import Image\nfor size in (10, 60_000_000): display(Image(pixel + bytes(size), width=3))"
+    )
+    first, second = both(k, body)
+    assert [each[2] for each in first] == [["image/png", "text/plain"]] * 2
+    assert [each[2] for each in second] == [["image/png", "text/plain"], ["text/plain"]]
+    assert second[1][1] == "[nbflow: an output of 80 MB was shown, and is not kept]"
+
+
 def test_the_line_is_small_escaped_and_updated_in_place(k):
     """The line is in every saved notebook: twenty kilobytes a cell, or someone's markup, would be too."""
     out = k.out("%%task '<b>bold</b>'\nraise ValueError('<script>' * 200)")

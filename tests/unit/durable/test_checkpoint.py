@@ -160,7 +160,7 @@ def test_chunks(fresh):
         for chunk in job:
             chunks.append(chunk)
             with pytest.raises(InterfaceError, match="as many values"):
-                job.save([1])
+                job.save([1] * 9)
             with pytest.raises(InterfaceError, match="as many values"):
                 job.save(7)
             job.save([[n, n * n] for n in chunk])
@@ -280,7 +280,9 @@ def test_map_in_chunks_and_coroutines():
         await asyncio.sleep(0)
         return 2 * n
 
-    assert checkpoint("chunks", range(7), chunk_size=3).map(lambda chunk: [2 * n for n in chunk]) == [2 * n for n in range(7)]
+    assert checkpoint("chunks", range(7), chunk_size=3).map(lambda chunk: [2 * n for n in chunk]) == [
+        2 * n for n in range(7)
+    ]
     assert checkpoint("awaits", range(3)).map(double) == [0, 2, 4]
 
 
@@ -314,7 +316,9 @@ def test_threads_share_the_items():
         assert job.progress == (200, 200)
 
     one = checkpoint("job", range(200))
-    threads = [threading.Thread(target=work, args=(job,)) for job in (one, one, *(checkpoint("job", range(200)) for _ in "12"))]
+    threads = [
+        threading.Thread(target=work, args=(job,)) for job in (one, one, *(checkpoint("job", range(200)) for _ in "12"))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -383,8 +387,8 @@ def test_save_belongs_into_the_loop():
     with pytest.raises(InterfaceError, match="belongs into the body"):
         job.save(1)
     with job:
-        for _ in job:
-            inner = checkpoint("inner", [7])
+        for outer in job:
+            inner = checkpoint(f"inner {outer}", [7])
             for n in inner:
                 job.save("outer")
                 inner.save(n)

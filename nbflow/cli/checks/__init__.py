@@ -1,0 +1,1 @@
+"""What `nbflow doctor` looks at: each module checks one thing, changes nothing, and says what to do."""

@@ -1,0 +1,107 @@
+"""Settings: variables and keys that nobody reads, values that cannot be meant, and a clock that cannot be right."""
+
+import os
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from nbflow.cli.checks.check import Check, fail, ok, warn
+from nbflow.configuration import IN_PROJECT, effective
+from nbflow.durable.ledger import durability_of
+from nbflow.errors import ConfigurationError, NbflowError
+from nbflow.eventlog import VARIABLE
+from nbflow.session import PANELS, Settings
+from nbflow.spelling import near
+from nbflow.store import project_settings, size_of, verify_of
+
+__all__ = ["checks"]
+
+_SWITCHES: Final = ("0", "off", "false", "no", "1", "on", "true", "yes")
+_VARIABLES: Final = {
+    **{f"NBFLOW_{name.upper()}": name for name in Settings.__dataclass_fields__ if name != "task_runner"},
+    "NBFLOW_STORE_KEY_FILE": "",
+    VARIABLE: "",
+}
+_RECENT: Final = 1_750_000_000
+"""Seconds: before this was written no clock can be right."""
+
+
+def _one_of(known: tuple[str, ...]) -> Callable[[Any, str], object]:
+    def check(value: Any, what: str) -> object:
+        if str(value).lower() not in known:
+            raise ConfigurationError(f"{what}={value!r}: give {', '.join(known)}")
+        return value
+
+    return check
+
+
+_FORMS: Final[Mapping[str, Callable[[Any, str], object]]] = {
+    "verify": verify_of,
+    "max_size": size_of,
+    "durability": durability_of,
+    "panel": _one_of(PANELS),
+    "cache": _one_of(_SWITCHES),
+    "strict": _one_of(_SWITCHES),
+}
+
+
+def checks() -> Iterator[Check]:
+    """All about settings."""
+    yield from _environment()
+    yield from _project()
+    try:
+        made = [each for each in effective() if each.source != "default"]
+    except NbflowError:
+        made = []  # told of the store
+    off = next((each for each in made if each.name == "cache" and each.value == "off"), None)
+    if off is not None:
+        yield warn("cache", f"off, by {off.source}: nothing is kept, nothing is taken", f"unset {off.source}")
+    now = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+    if time.time() < _RECENT:
+        yield fail("clock", f"{now} cannot be right", "set this machine's clock: results expire by it")
+    else:
+        yield ok("clock", now)
+
+
+def _environment() -> Iterator[Check]:
+    found = sorted(name for name in os.environ if name.startswith("NBFLOW_"))
+    sound = []
+    for name in found:
+        if name not in _VARIABLES:
+            yield warn("variable", f"nobody reads {name}{near(name, _VARIABLES)}", f"unset {name}")
+        elif (why := _wrong(_VARIABLES[name], os.environ[name], name)) is not None:
+            yield fail("variable", why, f"it is not followed: unset or correct {name}")
+        else:
+            sound.append(f"{name}={os.environ[name]}")
+    yield ok("variables", ", ".join(sound) or "none of NBFLOW_* is set")
+
+
+def _project() -> Iterator[Check]:
+    file, table = project_settings()
+    if file is None:
+        yield ok("project", "no pyproject.toml here")
+        return
+    try:
+        tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        yield fail("project", f"{file} cannot be read: {error}", "correct it: its settings are not followed")
+        return
+    known = {name.replace("_", "-"): name for name in IN_PROJECT}
+    for key, value in table.items():
+        if key not in known:
+            hint = near(key.replace("_", "-"), known) or f"; there are {', '.join(sorted(known))}"
+            yield warn("project", f"{file}: nobody reads {key!r} in [tool.nbflow]{hint}", "correct or delete that line")
+        elif (why := _wrong(known[key], value, key)) is not None:
+            yield fail("project", f"{file}: {why}", "it is not followed: correct that line")
+    yield ok("project", f"{file}" + ("" if table else " has no [tool.nbflow]"))
+
+
+def _wrong(name: str, value: Any, what: str) -> str | None:
+    form = _FORMS.get(name)
+    try:
+        if form is not None and value != "":
+            form(value, what)
+    except ConfigurationError as error:
+        return str(error)
+    return None
