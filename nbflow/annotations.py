@@ -27,7 +27,7 @@ class Annotation:
         return f"{type(self).__name__}({self.value!r})"
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and bool(self.value == other.value)  # type: ignore[attr-defined]
+        return type(self) is type(other) and bool(self.value == other.value)
 
     __hash__ = object.__hash__
 

@@ -37,6 +37,7 @@ from nbflow.keys import digest, register_digest
 from nbflow.logging import get_run_logger
 from nbflow.options import TaskOptions
 from nbflow.session import configure
+from nbflow.states import State
 from nbflow.step.hints import Retry
 from nbflow.step.history import attempts
 from nbflow.step.waits import exponential_backoff
@@ -82,6 +83,7 @@ __all__ = [
     "Retry",
     "RetryExhausted",
     "SequentialTaskRunner",
+    "State",
     "StepTimeout",
     "Store",
     "StoreError",

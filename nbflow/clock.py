@@ -57,7 +57,7 @@ class _Beat:
     _last: "_Beat | None" = None
 
     def __init__(self, loop: "AbstractEventLoop") -> None:
-        self.loop, self.waiting = loop, 0
+        self.loop, self.waiting, self._due = loop, 0, False
 
     @classmethod
     def of(cls, loop: "AbstractEventLoop") -> "_Beat":
@@ -70,14 +70,15 @@ class _Beat:
 
     def __enter__(self) -> None:
         self.waiting += 1
-        if self.waiting == 1 and self is _Beat._last:
+        if not self._due and self is _Beat._last:
             self._beat()
 
     def __exit__(self, *_: object) -> None:
         self.waiting -= 1
 
     def _beat(self) -> None:
-        if self.waiting:
+        self._due = self.waiting > 0
+        if self._due:
             self.loop.call_later(_OFTEN, self._beat)
 
 

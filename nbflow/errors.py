@@ -107,7 +107,7 @@ class NotReadyError(UnfinishedRun):
     """A step was not called because one it depends on failed."""
 
 
-class FailedRun(NbflowError, RuntimeError):
+class FailedRun(NbflowError, RuntimeError):  # noqa: N818 - as above
     """A run ended in a failed state that holds no exception of its own; the message is the state's."""
 
 

@@ -199,7 +199,9 @@ def _first(failed: list[tuple[int, Future[Any]]], total: int) -> BaseException:
     more = f"; {len(failed) - 1} more failed:" if len(failed) > 1 else ""
     lines = [f"nbflow: item {failed[0][0]} of {total}, {spelled(failed[0][1])}, failed{more}"]
     lines += [
-        f"  item {i}, {spelled(each)}: {reason(e)}" for (i, each), e in zip(failed[1:20], errors[1:20], strict=True) if e
+        f"  item {i}, {spelled(each)}: {reason(e)}"
+        for (i, each), e in zip(failed[1:20], errors[1:20], strict=True)
+        if e
     ]
     if len(failed) > 20:
         lines.append(f"  and {len(failed) - 20} others")
@@ -244,5 +246,3 @@ def as_completed(futures: Iterable[Future[R]], timeout: float | None = None) -> 
         if future is None:
             return
         yield cast("Future[R]", future)
-
-

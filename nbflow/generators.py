@@ -2,8 +2,8 @@
 
 `streamed` says what has to be done, as a plan does: it is a step's plan with each `Call` spelled out as the items of a
 generator. `stream` and `astream` do it, and are the generators that users get. The generator's own code runs in the
-step, between its items the code of whoever goes through them does; so a step is entered anew for each item. Nobody waits
-for a key that a generator computes: two that are gone through side by side would wait for each other.
+step, between its items the code of whoever goes through them does; so a step is entered anew for each item. Nobody
+waits for a key that a generator computes: two that are gone through side by side would wait for each other.
 """
 
 import time
@@ -25,7 +25,18 @@ from nbflow.store.serializers import PICKLE, Serializer
 from nbflow.timeouts import await_within, call_within
 from nbflow.work import Around, Work, own_frames
 
-__all__ = ["Resume", "Stream", "StreamSlot", "Streams", "astream", "collected", "kind_of", "listed", "stream", "streamed"]
+__all__ = [
+    "Resume",
+    "Stream",
+    "StreamSlot",
+    "Streams",
+    "astream",
+    "collected",
+    "kind_of",
+    "listed",
+    "stream",
+    "streamed",
+]
 
 Kind = Literal["sync", "async", "generator", "async generator"]
 Packed = tuple[bytes, list[bytes]]

@@ -6,8 +6,8 @@ came to what it came to, and the other hooks are called.
 
 import contextvars
 import threading
-from functools import partial
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from functools import partial
 from inspect import isawaitable
 from typing import Any, Self, cast
 
@@ -18,8 +18,7 @@ from nbflow.options import TaskOptions
 from nbflow.runs import TaskRun, current_run
 from nbflow.states import state_of
 from nbflow.step.commands import Outcome
-from nbflow.step.policy import Question
-from nbflow.step.waits import Tried, asked
+from nbflow.step.waits import Question, Tried, asked
 
 __all__ = ["Hook", "Hooked", "Hooks", "acall_hook", "checked", "condition_of", "finish", "run_hook"]
 
@@ -49,7 +48,7 @@ def run_hook(hook: Hook, *args: Any) -> bool:
         made = hook(*args)
         if isinstance(made, Coroutine):
             finish(made)
-    except Exception:
+    except Exception:  # noqa: BLE001 - it is told with its traceback, and changes nothing
         _complain(hook)
         return False
     return True
@@ -61,7 +60,7 @@ async def acall_hook(hook: Hook, *args: Any) -> bool:
         made = hook(*args)
         if isawaitable(made):
             await made
-    except Exception:
+    except Exception:  # noqa: BLE001 - it is told with its traceback, and changes nothing
         _complain(hook)
         return False
     return True

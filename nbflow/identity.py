@@ -4,6 +4,7 @@ An identity never changes. When something that the function reaches was bound an
 """
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from secrets import token_bytes
 from typing import Any, NamedTuple, cast
@@ -64,21 +65,16 @@ def task_input_hash(context: TaskContext, parameters: dict[str, Any]) -> str | N
 def policy_in(options: TaskOptions) -> CachePolicy:
     """Which parts of a call make its key, as options say. A key function stands for itself alone."""
     if options.result_storage_key is not None:
-        return CachePolicy(functions=(StorageKey(options.result_storage_key),))
+        return CachePolicy(functions=(partial(_templated, options.result_storage_key),))
     if options.cache_key_fn is not None:
         return CachePolicy(functions=(options.cache_key_fn,))
     return DEFAULT if options.cache_policy is None else options.cache_policy
 
 
-class StorageKey(NamedTuple):
-    """A `result_storage_key` as a key function."""
-
-    template: str
-
-    def __call__(self, context: TaskContext, parameters: dict[str, Any]) -> str:
-        """The key of a call."""
-        run = context.task_run or TaskRun(0, context.task.name)
-        return self.template.format(parameters=parameters, task_run=run, flow_run=run.flow_run)
+def _templated(template: str, context: TaskContext, parameters: dict[str, Any]) -> str:
+    """The key that a `result_storage_key` makes."""
+    run = context.task_run or TaskRun(0, context.task.name)
+    return template.format(parameters=parameters, task_run=run, flow_run=run.flow_run)
 
 
 class Identity:

@@ -31,7 +31,7 @@ def marked(value: Any) -> list[Any]:
         below: list[Any] = []
         for kind in set(map(type, layer)) - _ATOMS:
             if issubclass(kind, (Future, State, Annotation)):
-                those = [each for each in layer if type(each) is kind]
+                those: list[Any] = [each for each in layer if type(each) is kind]
                 found += those
                 if issubclass(kind, Annotation) and kind is not quote:
                     inner = [each.value for each in those]
@@ -92,14 +92,8 @@ def _replaced(value: Any, replacement: Callable[[Any], Any]) -> Any:
     """A value with its futures and states replaced, and the words around its parts taken off."""
     if isinstance(value, (Future, State)):
         return replacement(value)
-    if isinstance(value, quote):
-        return value.value
-    if isinstance(value, opaque):
-        return replacement(value.value) if isinstance(value.value, (Future, State)) else value.value
-    if isinstance(value, allow_failure):
-        return _allowed(value.value)
     if isinstance(value, Annotation):
-        return _replaced(value.value, replacement)
+        return _bared(value, replacement)
     if not marked(value):
         return value
     if type(value) is dict:
@@ -110,6 +104,14 @@ def _replaced(value: Any, replacement: Callable[[Any], Any]) -> Any:
     return items if isinstance(value, list) else type(value)(items)
 
 
+def _bared(value: Annotation, replacement: Callable[[Any], Any]) -> Any:
+    """What stands within an annotation, as that says."""
+    inner = value.value
+    if isinstance(value, quote) or (isinstance(value, opaque) and not isinstance(inner, (Future, State))):
+        return inner
+    return _replaced(inner, _result_or_error if isinstance(value, allow_failure) else replacement)
+
+
 def _replaced_fields(value: Any, replacement: Callable[[Any], Any]) -> Any:
     changed: Mapping[str, Any] = {
         each.name: _replaced(getattr(value, each.name), replacement) for each in fields(value) if each.init
@@ -117,14 +119,7 @@ def _replaced_fields(value: Any, replacement: Callable[[Any], Any]) -> Any:
     return replace(value, **changed)
 
 
-def _allowed(value: Any) -> Any:
-    """A value with its futures replaced by their results, or by what they failed with."""
-    return _replaced(value, _result_or_error)
-
-
 def _result_or_error(value: Future[Any] | State[Any]) -> Any:
-    if isinstance(value, State):
-        return value.result(raise_on_failure=False)
     return value.result(raise_on_failure=False)
 
 

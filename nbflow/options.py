@@ -11,13 +11,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from numbers import Real
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from nbflow.cache_policies import CachePolicy, KeyFunction
 from nbflow.durations import Duration, seconds
 from nbflow.errors import ConfigurationError
 
-__all__ = ["HOOKS", "Count", "Delay", "Errors", "Hook", "TaskOptions", "is_tenacity", "option", "parse_delay", "parse_names"]
+__all__ = [
+    "HOOKS",
+    "Count",
+    "Delay",
+    "Errors",
+    "Hook",
+    "TaskOptions",
+    "is_tenacity",
+    "option",
+    "parse_delay",
+    "parse_names",
+]
 
 Delay = Duration | Sequence[Duration] | Callable[..., Any]
 """A duration, one for each retry (the last one repeats), `exponential_backoff(...)`, or a tenacity wait."""
@@ -150,7 +161,7 @@ class TaskOptions:
 
     name: str | None = None
     description: str | None = None
-    tags: Iterable[str] = ()
+    tags: Iterable[str] | None = ()
     version: str | None = None
     task_run_name: str | Callable[..., str] | None = None
     retries: Count | None = option(None, "--retries", parse_count, "further attempts after a failure")
@@ -161,7 +172,9 @@ class TaskOptions:
         None, "--jitter", parse_factor, "spread each delay d over up to d * (1 + F)", metavar="F"
     )
     retry_condition_fn: Callable[..., Any] | None = None
-    retry_on: Errors | Callable[..., Any] | None = option(None, "--retry-on", parse_names, "retry only these errors", metavar="NAMES")
+    retry_on: Errors | Callable[..., Any] | None = option(
+        None, "--retry-on", parse_names, "retry only these errors", metavar="NAMES"
+    )
     give_up_on: Errors | None = option(None, "--give-up-on", parse_names, "never retry these errors", metavar="NAMES")
     retry_if_result: Callable[..., Any] | None = None
     timeout_seconds: Duration | None = option(None, "--timeout", seconds, "for one attempt", metavar="DUR")
@@ -200,11 +213,20 @@ class TaskOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        count = self.retries
-        if count is not None and not is_tenacity(count) and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
+        self._check_numbers()
+        self._check_delay()
+        self._check_conditions()
+        self._check_key()
+        self._check_words()
+        for name in HOOKS:
+            object.__setattr__(self, name, _hooks(name, getattr(self, name)))
+
+    def _check_numbers(self) -> None:
+        count, factor = cast("Any", self.retries), cast("Any", self.retry_jitter_factor)
+        if count is not None and not is_tenacity(count) and (type(count) is not int or count < 0):
             raise ConfigurationError(f"retries={count!r}: give a whole number, 0 or more")
-        factor = self.retry_jitter_factor
-        if factor is not None and not (type(factor) is not bool and isinstance(factor, Real) and 0 <= factor < math.inf):
+        number = type(factor) is not bool and isinstance(factor, Real) and 0 <= cast("float", factor) < math.inf
+        if factor is not None and not number:
             raise ConfigurationError(f"retry_jitter_factor={factor!r}: give a number, 0 or more")
         for name in ("timeout_seconds", "deadline_seconds", "cache_expiration"):
             value = getattr(self, name)
@@ -212,7 +234,8 @@ class TaskOptions:
                 raise ConfigurationError(f"{name}={value!r}: give more than nothing, or None for no limit")
         if self.isolate not in {None, "process"}:
             raise ConfigurationError(f'isolate={self.isolate!r}: give "process", or None')
-        self._check_delay()
+
+    def _check_conditions(self) -> None:
         if isinstance(self.retry_on, type) or not callable(self.retry_on):
             _check_errors("retry_on", self.retry_on)
         _check_errors("give_up_on", self.give_up_on)
@@ -220,6 +243,8 @@ class TaskOptions:
             value = getattr(self, name)
             if value is not None and not callable(value):
                 raise TypeError(f"{name}={value!r}: give a function")
+
+    def _check_key(self) -> None:
         if self.cache_policy is not None and not isinstance(self.cache_policy, CachePolicy):
             raise ConfigurationError(f"cache_policy={self.cache_policy!r}: give a policy such as INPUTS + TASK_SOURCE")
         if self.cache_key_fn is not None and not callable(self.cache_key_fn):
@@ -230,21 +255,22 @@ class TaskOptions:
         if isinstance(self.files, str | os.PathLike) or not all(isinstance(e, str | os.PathLike) for e in self.files):
             raise ConfigurationError(f"files={self.files!r}: give a list of paths")
         object.__setattr__(self, "files", tuple(map(os.fspath, self.files)))
-        self._check_words()
-        for name in HOOKS:
-            object.__setattr__(self, name, _hooks(name, getattr(self, name)))
 
     def _check_words(self) -> None:
-        if isinstance(self.tags, str) or not all(isinstance(each, str) for each in self.tags):
-            raise ConfigurationError(f"tags={self.tags!r}: give a list of words")
-        object.__setattr__(self, "tags", frozenset(self.tags))
+        given: Any = () if self.tags is None else self.tags
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise ConfigurationError(f"tags={given!r}: give a list of words")
+        words = frozenset(given)
+        if not all(isinstance(each, str) for each in words):
+            raise ConfigurationError(f"tags={given!r}: give a list of words")
+        object.__setattr__(self, "tags", words)
         for name in ("name", "description", "result_storage_key"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise ConfigurationError(f"{name}={value!r}: give text")
-        name = self.task_run_name
-        if name is not None and not isinstance(name, str) and not callable(name):
-            raise ConfigurationError(f"task_run_name={name!r}: give a template, or a function that gives text")
+        naming: Any = self.task_run_name
+        if naming is not None and not isinstance(naming, str) and not callable(naming):
+            raise ConfigurationError(f"task_run_name={naming!r}: give a template, or a function that gives text")
 
     def _check_delay(self) -> None:
         delay: Any = self.retry_delay_seconds
@@ -253,7 +279,9 @@ class TaskOptions:
         if isinstance(delay, str) or not isinstance(delay, Sequence):
             delay = [delay]
         if len(delay) > _MOST:
-            raise ConfigurationError(f"retry_delay_seconds has {len(delay)} delays: give {_MOST} at most, the last repeats")
+            raise ConfigurationError(
+                f"retry_delay_seconds has {len(delay)} delays: give {_MOST} at most, the last repeats"
+            )
         for each in delay:
             seconds(each, "retry_delay_seconds")
 

@@ -5,7 +5,7 @@ A state never changes. It is equal to itself alone: two runs that ended alike ar
 
 import concurrent.futures
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar, cast
@@ -86,14 +86,13 @@ class State(Generic[R]):
     name: str = ""
     message: str | None = None
     data: Any = None
-    timestamp: datetime = cast("datetime", None)
+    timestamp: datetime = field(default_factory=_now)
     scheduled_time: datetime | None = None
 
     def __post_init__(self) -> None:
         """Fill in what was left out."""
         object.__setattr__(self, "type", StateType(self.type))
         object.__setattr__(self, "name", self.name or self.type.value.capitalize())
-        object.__setattr__(self, "timestamp", self.timestamp or _now())
         alive[id(self)] = self
 
     def __setstate__(self, values: Any) -> None:

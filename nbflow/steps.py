@@ -18,7 +18,7 @@ from nbflow.events import Began, Failed, Hit, Missed, Named, NotReady, Queued
 from nbflow.future import Future
 from nbflow.generators import Resume, Streams, StreamSlot, collected, kind_of, listed, streamed
 from nbflow.hooks import Hooks, condition_of
-from nbflow.identity import Identity
+from nbflow.identity import Identity, policy_in
 from nbflow.inputs import marked, resolve_futures_to_results
 from nbflow.jobs import begun, keep, launch, when_done
 from nbflow.keys.handles import reaches
@@ -68,8 +68,7 @@ class Steps:
         self._identity: Identity | None = None
         self._tags = cast("frozenset[str]", options.tags)
         self._hooks = Hooks.of(options)
-        keyed = options.cache_key_fn or options.result_storage_key or getattr(options.cache_policy, "functions", ())
-        self._names = bool(options.task_run_name or keyed)
+        self._names = bool(options.task_run_name or policy_in(options).functions or (self._hooks and self._hooks.hits))
         """Whether a run is asked for even where it turns out to be a hit."""
         self._first = self
         self._others: dict[tuple[Any, ...], Steps] = {}
@@ -91,10 +90,11 @@ class Steps:
     @property
     def identity(self) -> Identity:
         """What calls are keyed by now; another one when something that the function reaches was bound anew."""
-        first = self._first
-        identity = first._identity
+        if self._first is not self:
+            return self._first.identity
+        identity = self._identity
         if identity is None or not identity.holds():
-            identity = first._identity = Identity(self.owner, self.fn, self.options)
+            identity = self._identity = Identity(self.owner, self.fn, self.options)
         return identity
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
@@ -124,10 +124,8 @@ class Steps:
             bound: What they were bound to when it was queued.
             run: What hears of the step; None makes one where it is needed.
         """
-        if session.defaults or current_flow_run.get() is not None:
-            here = self.here(_defaults())
-            if here is not self:
-                return here.enter(args, kwargs, step, bound, run)
+        if (session.defaults or current_flow_run.get() is not None) and (here := self.here(_defaults())) is not self:
+            return here.enter(args, kwargs, step, bound, run)
         if scope := current_scope.get():
             scope.check()
         time, tell, policy = session.clock.time, session.bus.tell, bounded(self.policy)
@@ -149,16 +147,10 @@ class Steps:
         if slot is not None:
             verdict, value = slot.first_look(step, policy)
             if isinstance(verdict, Hit):
-                if self._hooks is not None and self._hooks.hits:
-                    return self._told(step, verdict, value, slot, run or self.run(step, identity, values))
-                tell(verdict)
-                if run is not None:
-                    run.hear(verdict)
-                return Ok(value), None, None
+                return self._found(verdict, value, run)
             slot.traits = identity.traits(values, handles)
             tell(Missed(step, verdict.at, verdict.why, slot.traits, slot.key))
-        run = run or self.run(step, identity, values)
-        work = self._work(args, kwargs, step, slot, run)
+        work = self._work(args, kwargs, step, slot, run or self.run(step, identity, values))
         work.identity = identity
         if slot is not None:
             named = [value for _, value in identity.globals()]
@@ -167,6 +159,17 @@ class Steps:
             work.files = self.options.files  # type: ignore[assignment]  # a tuple by now
             work.touching = {kind for handle in (*identity.handles, *handles) if (kind := reaches(handle))}
         return None, plan(step, policy, keyed=slot is not None, limited=work.turn is not None), work
+
+    def _found(self, hit: Hit, value: Any, run: TaskRun | None) -> Begun:
+        """A hit: its value, or a plan where hooks want to hear of it, for whoever performs plans can await, too."""
+        if self._hooks is None or not self._hooks.hits or run is None:
+            session.bus.tell(hit)
+            if run is not None:
+                run.hear(hit)
+            return Ok(value), None, None
+        work = Work(hit.step, lambda: value, None, session.clock, session.bus)
+        work.run, work.hooks, work.outcome = run, self._hooks.bound(self.owner, run), Ok(value)
+        return None, _told(hit, value), work
 
     def _work(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], step: int, slot: TaskSlot | None, run: TaskRun
@@ -184,17 +187,6 @@ class Steps:
         if session.limits.places:
             work.turn = session.limits.turn(run.tags)
         return work
-
-    def _told(self, step: int, verdict: Hit, value: Any, slot: TaskSlot, run: TaskRun) -> Begun:
-        """A hit whose hooks want to hear of it, as a plan: whoever performs plans can await, too."""
-
-        def hit() -> Plan:
-            yield Tell(verdict)
-            return Ok(value)
-
-        work = self._work((), {}, step, slot, run)
-        work.outcome = Ok(value)
-        return None, hit(), work
 
     def run(self, step: int, identity: Identity, values: tuple[Any, ...], run: TaskRun | None = None) -> TaskRun:
         """A step's run, with its name.
@@ -302,9 +294,7 @@ class Steps:
         begin = partial(self.enter_whole, args, kwargs, future.step, bound, future.run)
         launch(future.step, future, begin, awaits=self.isasync)
 
-    def _start_after(
-        self, future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any
-    ) -> None:
+    def _start_after(self, future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> None:
         """All that it depends on has ended: start, or be not ready."""
         try:
             resolve_futures_to_results(wait_for)
@@ -317,8 +307,12 @@ class Steps:
             self._start(future, args, kwargs)
 
 
+def _told(hit: Hit, value: Any) -> Plan:
+    yield Tell(hit)
+    return Ok(value)
+
+
 def _defaults() -> dict[str, Any]:
     """Options that hold here for tasks that do not spell them out: a flow's come before the session's."""
     flow = current_flow_run.get()
     return session.defaults if flow is None else session.defaults | flow.defaults
-

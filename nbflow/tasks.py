@@ -22,8 +22,8 @@ from nbflow.options import TaskOptions
 from nbflow.runs import TaskRun
 from nbflow.states import State
 from nbflow.step.commands import Err, Outcome
-from nbflow.steps import Begun, Steps
 from nbflow.step.waits import exponential_backoff
+from nbflow.steps import Begun, Steps
 from nbflow.store import storage_of
 
 __all__ = ["Task", "exponential_backoff", "task", "task_input_hash"]
@@ -49,7 +49,7 @@ class Task(Generic[P, R]):
     __nbflow_task__ = True
 
     def __init__(self, fn: Callable[P, R], options: TaskOptions) -> None:
-        if not callable(fn) and not isinstance(fn, (staticmethod, classmethod)):
+        if not callable(fn) and not isinstance(fn, (staticmethod, classmethod)):  # type: ignore[unreachable]
             raise ConfigurationError(f"@task stands above a function, not above a {type(fn).__name__}")
         if options.result_storage is not None:  # the same folder wherever it is taken
             options = replace(options, result_storage=storage_of(options.result_storage))
@@ -172,9 +172,7 @@ class Task(Generic[P, R]):
 
     # Calls
 
-    def enter(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], step: int = 0, bound: Bound | None = None
-    ) -> Begun:
+    def enter(self, args: tuple[Any, ...], kwargs: dict[str, Any], step: int = 0, bound: Bound | None = None) -> Begun:
         """Begin a step: its outcome, or a plan and the hands to perform it; see `Steps.enter`."""
         return self.steps.enter(args, kwargs, step, bound)
 
@@ -221,9 +219,7 @@ class Task(Generic[P, R]):
         finally:
             work.close()
 
-    async def _await(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, *, return_state: bool
-    ) -> Any:
+    async def _await(self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, *, return_state: bool) -> Any:
         run_ = TaskRun(0, self.name) if return_state else None
         if wait_for is not None or kwargs or not ATOMS.issuperset(map(type, args)):
             await ended(futures_in((args, kwargs, wait_for)))
@@ -316,9 +312,7 @@ class Task(Generic[P, R]):
         return 0 if store is None else store.clear(self.name)
 
 
-def _resolved(
-    args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _resolved(args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arguments without futures, once all that they and the call depend on has succeeded."""
     resolve_futures_to_results(wait_for)
     return resolve_futures_to_results((args, kwargs))  # type: ignore[no-any-return]

@@ -15,14 +15,17 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbflow.durations import spell
 from nbflow.errors import StepTimeout
 from nbflow.logs import warn
 from nbflow.step.commands import Err, Ok, Outcome
 
-__all__ = ["Expired", "Guard", "await_within", "call_within", "interruptible", "late"]
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["Cancelling", "Expired", "Guard", "await_within", "call_within", "interruptible", "late"]
 
 _AGAIN = 0.05  # seconds until an alarm that found the wrong stack rings again
 _GRACE = 0.25  # seconds that a body has at least to tidy up before its alarm rings a second time
@@ -208,33 +211,76 @@ def _on_main_thread(call: Callable[[], Any], limit: float) -> Any:
     return value
 
 
+class Cancelling:
+    """One limit on what a coroutine awaits: its task is cancelled; one that holds up its loop is interrupted.
+
+    Args:
+        frame: The coroutine's own.
+        limit: Seconds.
+
+    Attributes:
+        rang: Whether the time was over.
+        ours: Whether the cancellation was this one's alone; known once it has stopped.
+    """
+
+    def __init__(self, frame: FrameType, limit: float) -> None:
+        self.limit, self.ours, self._cancelled, self._before = limit, False, False, 0
+        self.guard = Guard(frame, limit, lambda: self._cancelled)
+        self._task: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def rang(self) -> bool:
+        """Whether the time was over."""
+        return self._cancelled or self.guard.rang
+
+    def start(self) -> None:
+        """Begin to count."""
+        import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
+
+        self._task = asyncio.current_task()
+        assert self._task is not None
+        self._before = self._task.cancelling()
+        self._timer = asyncio.get_running_loop().call_later(self.limit, self._ring)
+        if interruptible():
+            self.guard.start()
+
+    def _ring(self) -> None:
+        assert self._task is not None
+        self._cancelled = True
+        self._task.cancel()
+
+    def stop(self) -> None:
+        """It cannot ring any more; again changes nothing. An alarm may come while this begins: then call it again."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.guard.stop()
+        task, self._task = self._task, None
+        if self._cancelled and task is not None:
+            self.ours = task.uncancel() <= self._before
+
+
 async def await_within(call: Callable[[], Awaitable[Any]], limit: float | None) -> Any:
     """Await, and raise `StepTimeout` where it takes more than `limit` seconds; None is no limit."""
     if limit is None:
         return await call()
-    import asyncio  # noqa: PLC0415 - a third of our import time, which only coroutines need
-
-    timeout, began = asyncio.timeout(limit), time.monotonic()
-    guard = Guard(sys._getframe(), limit, timeout.expired)  # noqa: SLF001 - as above
+    cancelling, began = Cancelling(sys._getframe(), limit), time.monotonic()  # noqa: SLF001 - as above
     try:
         try:
-            if interruptible():
-                guard.start()
-            async with timeout:
-                value = await call()
+            cancelling.start()
+            value = await call()
         finally:
-            guard.stop()
+            cancelling.stop()
     except BaseException as error:
-        guard.stop()
-        if _is_of(guard, error):
-            raise guard.late() from None
-        if isinstance(error, TimeoutError) and timeout.expired():
-            cut = error.__cause__ or error
-            stack = _as_text(list(traceback.walk_tb(cut.__traceback__)))
+        cancelling.stop()
+        if _is_of(cancelling.guard, error):
+            raise cancelling.guard.late() from None
+        if cancelling.ours and type(error).__name__ == "CancelledError":
+            stack = _as_text(list(traceback.walk_tb(error.__traceback__)))
             raise late(limit, elapsed=time.monotonic() - began, stack=stack) from None
         raise
-    if guard.rang:
-        raise guard.late()
+    if cancelling.rang:  # the body swallowed even this
+        raise late(limit, elapsed=time.monotonic() - began, stack=cancelling.guard.stack)
     return value
 
 

@@ -4,11 +4,10 @@ A function's step and a cell's step differ in what is called; timing, telling an
 """
 
 import itertools
+import threading
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import CancelledError, Future
-from contextvars import copy_context
-import threading
-from contextvars import ContextVar, Token
+from contextvars import ContextVar, Token, copy_context
 from functools import partial
 from inspect import isawaitable, iscoroutine
 from types import TracebackType
@@ -20,13 +19,13 @@ from nbflow.clock import Clock
 from nbflow.context import open_transaction
 from nbflow.engine import Hands
 from nbflow.events import Crashed, Event, Failed, Hit, Logged, TimedOut
+from nbflow.futures import blocking
 from nbflow.hooks import Hooked, acall_hook, finish, run_hook
+from nbflow.limits import Turn
 from nbflow.logging import get_run_logger
 from nbflow.logs import current_step, hearing, listened, logger, prints_to, warn
 from nbflow.returns import awhole, came_to, whole
 from nbflow.runs import TaskRun, current_run
-from nbflow.futures import blocking
-from nbflow.limits import Turn
 from nbflow.slot import Slot, running
 from nbflow.step import commands as c
 from nbflow.step.plan import STALE
@@ -85,6 +84,8 @@ class Work:
         """What the user's own code sees of it."""
         self.files: Collection[object] = ()
         """Files that count because the user said so."""
+        self.repeats = False
+        """Whether a retry repeats no step within it that has succeeded, as that of a flow: then attempts do not multiply."""
         self.transaction: Any = None
         """The transaction that the step is, where something depends on how it ends."""
         self.again: Callable[[], Any] | None = None
@@ -399,6 +400,8 @@ def _log(line: str) -> None:
 
 def _nested(work: Work, call: c.Call) -> Token[tuple[str, int] | None]:
     """Let steps within know that this one is retried. When it is, within one that is too, their attempts multiply."""
+    if work.repeats:
+        return _retried.set(None)
     outer = _retried.get()
     if outer is not None and call.attempt == 2:
         name, most = outer

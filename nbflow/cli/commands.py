@@ -19,14 +19,14 @@ class Arg(NamedTuple):
         name: `--flag` or `-f`; otherwise it is shown as it is written here, and says what may stand there.
         help: What it does.
         value: What a flag is followed by; `""`: nothing.
-        count: What stands by its place: `""` just one, `?` one or none, `*` any number; of a flag: `*` again and again.
+        nargs: What stands by its place: `""` just one, `?` one or none, `*` any number; of a flag: `*` again and again.
         dest: The attribute; `""`: the name in small letters.
     """
 
     name: str
     help: str
     value: str = ""
-    count: str = ""
+    nargs: str = ""
     dest: str = ""
 
 
@@ -72,7 +72,7 @@ COMMANDS: Final = {
         "listing:ls",
         "list what is kept",
         "nothing is kept of that task",
-        (Arg("TASK", "list the results of this task, one by one", count="?"), _JSON),
+        (Arg("TASK", "list the results of this task, one by one", nargs="?"), _JSON),
     ),
     "show": Command(
         "show:show", "tell what a result is, and what would make it a miss", "there is no such result", (_WHAT, _JSON)
@@ -88,7 +88,7 @@ COMMANDS: Final = {
         "list what ran, when, how often it was tried, and what it came to",
         "no such run is known",
         (
-            Arg("TASK", "only runs of this task", count="?"),
+            Arg("TASK", "only runs of this task", nargs="?"),
             Arg("--failed", "only runs that failed"),
             Arg("--limit", "how many at most; 20 by default", "N"),
             _JSON,
@@ -98,7 +98,7 @@ COMMANDS: Final = {
         "jobs:jobs",
         "list checkpointed jobs, how far they are, and effects in doubt",
         "there is no such job",
-        (Arg("NAME", "only this job", count="?"), _JSON),
+        (Arg("NAME", "only this job", nargs="?"), _JSON),
     ),
     "stats": Command(
         "upkeep:stats", "tell how full the store is, and what it has saved", "the store cannot be read", (_JSON,)
@@ -108,7 +108,7 @@ COMMANDS: Final = {
         "drop what is kept",
         "there is nothing to drop",
         (
-            Arg("TASK", "drop the results of this task", count="?"),
+            Arg("TASK", "drop the results of this task", nargs="?"),
             Arg("--all", "drop all results, of all tasks"),
             Arg("--yes", "do not ask"),
         ),
@@ -118,7 +118,7 @@ COMMANDS: Final = {
         "drop what is too old or too much",
         "nothing is kept of that task",
         (
-            Arg("TASK", "only results of this task", count="?"),
+            Arg("TASK", "only results of this task", nargs="?"),
             Arg("--max-size", "what may stay, such as 500MB or 5GB; by default the store's own bound", "SIZE"),
             Arg("--older", "drop what was made longer ago, such as 30d", "DUR"),
         ),
@@ -135,7 +135,7 @@ COMMANDS: Final = {
         "not all of them could be written",
         (
             Arg("FILE", "the file; one that is there is replaced"),
-            Arg("TASK", "only results of these tasks", count="*"),
+            Arg("TASK", "only results of these tasks", nargs="*"),
         ),
     ),
     "import": Command(
@@ -149,7 +149,7 @@ COMMANDS: Final = {
         "use results of whoever has another key; without a key file, list keys",
         "that key is not fit for use",
         (
-            Arg("KEYFILE", "a copy of it is kept beside your own key", count="?", dest="key"),
+            Arg("KEYFILE", "a copy of it is kept beside your own key", nargs="?", dest="key"),
             Arg("--list", "list keys, and how many results each sealed"),
             Arg("--remove", "trust this key no longer; its id or the beginning of it", "KEY"),
             _JSON,
@@ -170,7 +170,7 @@ COMMANDS: Final = {
         "never",
         (
             Arg("SHELL", "bash, zsh or fish"),
-            Arg("WORD", "tell what the last of these words may become; the shell asks so", count="*"),
+            Arg("WORD", "tell what the last of these words may become; the shell asks so", nargs="*"),
         ),
     ),
 }
@@ -238,13 +238,13 @@ def parser() -> argparse.ArgumentParser:
 def _add(below: argparse.ArgumentParser, arg: Arg) -> None:
     dest = arg.dest or arg.name.strip("-").lower().replace("-", "_")
     more: dict[str, Any] = {"help": arg.help}
-    if arg.count == "*":
+    if arg.nargs == "*":
         more["default"] = []
     if not arg.name.startswith("-"):
-        below.add_argument(dest, metavar=arg.name, nargs=arg.count or None, **more)
+        below.add_argument(dest, metavar=arg.name, nargs=arg.nargs or None, **more)
     elif not arg.value:
         below.add_argument(arg.name, dest=dest, action="store_true", **more)
-    elif arg.count:
+    elif arg.nargs:
         below.add_argument(arg.name, dest=dest, metavar=arg.value, action="append", **more)
     else:
         below.add_argument(arg.name, dest=dest, metavar=arg.value, **more)

@@ -119,12 +119,12 @@ def _behind(args: Sequence[Arg], before: Sequence[str], word: str) -> Iterator[t
     if last is not None and last.value:
         yield from _values(last.value)
     elif word.startswith("-"):
-        yield from ((arg.name, arg.help) for arg in flags.values() if arg.count or arg.name not in before)
+        yield from ((arg.name, arg.help) for arg in flags.values() if arg.nargs or arg.name not in before)
         yield "--help", ""
     else:
         taken = sum(not each.startswith("-") and not _is_value(flags, before, at) for at, each in enumerate(before))
         places = [arg for arg in args if not arg.name.startswith("-")]
-        if places and (taken < len(places) or places[-1].count == "*"):
+        if places and (taken < len(places) or places[-1].nargs == "*"):
             yield from _values(places[min(taken, len(places) - 1)].name)
 
 

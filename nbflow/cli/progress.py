@@ -52,7 +52,9 @@ def of_cell(cell: Cell, view: View, width: int = TITLE) -> Shown:
     """`[ 3/14] ✓ months = fetch.map(...)  4.2 s  9 ran · 3 cached`, its title in a column of `width`."""
     steps = "" if view.total == 0 else spell_counts(view.counts)
     if view.total == 1 and view.lines:
-        steps = _came_to(view.lines[0], size=width >= _ROOMY)
+        line = view.lines[0]
+        more = (line.time if line.state is Phase.CACHED else "", line.size if width >= _ROOMY else "")
+        steps = " · ".join(part for part in (_came_to(line), *more) if part)
     elif view.counts.get(Phase.CACHED) == view.total and view.saved:
         steps += f" · saved {spell(view.saved)}"
     state = view.state if cell.state is Phase.COMPLETED and view.total and not view.active else cell.state
@@ -63,17 +65,16 @@ def of_cell(cell: Cell, view: View, width: int = TITLE) -> Shown:
 def of_step(line: Line, before: str = "", width: int = TITLE) -> Shown:
     """A step below its cell, in the cell's columns: name and attempt take the title's."""
     name = pad("  " * line.depth + line.name, width - _TRIES - 2)
-    time = "" if line.state is Phase.CACHED else line.time
-    return Shown(
-        before, line.state, f"{name}  {line.tries:>{_TRIES}}  {time:>{_TIME}}  {_came_to(line, size=width >= _ROOMY)}"
-    )
+    figures = line.time if line.state is Phase.CACHED else f"{line.tries}  {line.time:>{_TIME}}"
+    said = " · ".join(part for part in (_came_to(line), line.size if width >= _ROOMY else "") if part)
+    return Shown(before, line.state, f"{name}  {figures:>{_TRIES + 2 + _TIME}}  {said}")
 
 
-def _came_to(line: Line, *, size: bool) -> str:
-    """What came of a step, and why: `cached 2 h ago · saved 3.5 s · 1.8 MB`, `ran · miss: clean() changed · 1.8 MB`."""
-    said = line.reason if line.reason.startswith(f"{line.word} ") else f"{line.word} · {line.reason}"
-    saved = line.time if line.state is Phase.CACHED else ""
-    return " · ".join(part for part in (said.removesuffix(" · "), saved, line.size if size else "") if part)
+def _came_to(line: Line) -> str:
+    """What came of a step, and why: `cached 2 h ago`, `ran · miss: clean() changed`."""
+    if line.reason.startswith(f"{line.word} "):
+        return line.reason
+    return " · ".join(part for part in (line.word, line.reason) if part)
 
 
 class Progress:

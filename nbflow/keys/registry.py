@@ -106,11 +106,11 @@ def _search(kind: type) -> Handler:
 def _load(module: object) -> None:
     if type(module) is not str or module in _loaded:
         return
-    _loaded.add(module)
     first, _, rest = module.partition(".")
     for name in (first, f"{first}.{rest.partition('.')[0]}"):
         if name in _LIBRARIES and name in sys.modules:
             import_module(f"nbflow.keys.{_LIBRARIES[name]}")
+    _loaded.add(module)  # last: another thread that comes meanwhile waits for the import
 
 
 def _standing_in(function: Callable[[Any], object]) -> Handler:

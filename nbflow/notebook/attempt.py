@@ -1,7 +1,7 @@
 """One turn of a cell's loop: what is recorded and watched while the user's statements run, and the time they have.
 
-A cell that awaits is cancelled at its limit; any other, and one that holds up its loop, is interrupted by an alarm, as a
-function is.
+A cell that awaits is cancelled at its limit; any other, and one that holds up its loop, is interrupted by an alarm, as
+a function is.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any
 from nbflow.errors import StepTimeout
 from nbflow.notebook.tee import Event, Tee, fold
 from nbflow.step.commands import Call
-from nbflow.timeouts import Expired, Guard, interruptible, late
+from nbflow.timeouts import Cancelling, Expired, Guard, interruptible, late
 from nbflow.work import Around, Work
 
 __all__ = ["Attempt", "behind_cell"]
@@ -32,9 +32,9 @@ class Attempt:
     def __init__(self, call: Call, shell: Any, work: Work, frame: FrameType, *, awaits: bool) -> None:
         self.shell = shell
         self.values: list[Any] = []
-        self._limit: Guard | _Cancelling | None = None
+        self._limit: Guard | Cancelling | None = None
         if call.timeout is not None and awaits:
-            self._limit = _Cancelling(call.timeout, frame)
+            self._limit = Cancelling(frame, call.timeout)
         elif call.timeout is not None and interruptible():
             self._limit = Guard(frame, call.timeout)
         self._tee = Tee(shell)
@@ -96,45 +96,8 @@ class Attempt:
         return fold(self._tee.events)
 
 
-class _Cancelling:
-    """Cancels the running asyncio task after `limit` seconds; an alarm interrupts one that holds up its loop."""
-
-    task: asyncio.Task[Any] | None = None
-    timer: asyncio.TimerHandle | None = None
-
-    def __init__(self, limit: float, frame: FrameType) -> None:
-        self.limit, self._cancelled = limit, False
-        self._guard = Guard(frame, limit, lambda: self._cancelled)
-
-    @property
-    def rang(self) -> bool:
-        """Whether the time was over."""
-        return self._cancelled or self._guard.rang
-
-    def start(self) -> None:
-        """Begin to count."""
-        self.task = asyncio.current_task()
-        self.timer = asyncio.get_running_loop().call_later(self.limit, self._ring)
-        if interruptible():
-            self._guard.start()
-
-    def _ring(self) -> None:
-        assert self.task is not None
-        self._cancelled = True
-        self.task.cancel()
-
-    def stop(self) -> None:
-        """It cannot ring any more; again changes nothing."""
-        if self.timer is not None:
-            self.timer.cancel()
-        self._guard.stop()
-        if self._cancelled and self.task is not None:
-            self.task.uncancel()
-            self.task = None
-
-
 def behind_cell(error: BaseException, frame: FrameType) -> BaseException:
-    """An error that was raised in a cell, to be raised by the cell once more: it names the line in place of its frame."""
+    """An error that a cell raised, to be raised by it once more: it names the line in place of the cell's frame."""
     trace = error.__traceback__
     if trace is not None and trace.tb_frame is frame:
         error.add_note(f"nbflow: it was raised in line {trace.tb_lineno} of the cell")

@@ -196,7 +196,7 @@ class Decision:
 
 
 def _hopeless(policy: Policy) -> list[type[Exception]]:
-    """Errors that are not retried in a cell: those that another attempt would not mend, unless `--retry-on` names them."""
+    """Errors that are not retried in a cell, as another attempt would not mend them, unless `--retry-on` names them."""
     names = [each.rpartition(".")[2] for each in policy.retry_on if isinstance(each, str)]
     named = [found for name in names if isinstance(found := getattr(builtins, name, None), type)]
     return [kind for kind in _NEVER if not any(issubclass(each, kind) for each in named)]

@@ -1,7 +1,9 @@
 """`%load_ext nbflow` and `%unload_ext nbflow`: what is put into IPython, and how it is taken out again."""
 
+from functools import partial
 from typing import Any
 
+from nbflow.durable.history import history
 from nbflow.notebook.control import complete, nbflow
 from nbflow.notebook.decide import of_a_cell
 from nbflow.notebook.header import flags
@@ -25,7 +27,8 @@ def load_ipython_extension(shell: Any) -> None:
     for word in ("%%task", "%task"):
         shell.set_hook("complete_command", _flags, str_key=word)
     shell.set_hook("complete_command", _commands, str_key="%nbflow")
-    attach(shell, session.bus, setting=lambda: session.panel, explain=session.explain, skip=of_a_cell)
+    setting = partial(getattr, session, "panel")
+    attach(shell, session.bus, setting=setting, explain=session.explain, expect=history.expected, skip=of_a_cell)
 
 
 def unload_ipython_extension(shell: Any) -> None:

@@ -2,14 +2,16 @@
 
 The plans stay here, and only packed calls go to the cluster, no more of them at a time than it has threads: what waits,
 waits here, so a worker that dies takes with it only what it was running, and calls that take milliseconds are sent in
-batches. Dask itself never calls anything again: keys are unique, `retries=0`, and a cluster that is started here gives
-up on a task whose worker died; a scheduler that is only connected to follows its own `allowed-failures`. A batch whose
-worker died is sent again one by one, so that one call in it answers for the death. Results leave the cluster as soon
-as they have arrived.
+batches. Dask itself makes no call again: keys are unique, `retries=0`, and a worker notes what it has done, so that the
+call that it died of is known. Where workers are on other machines than this process, their death costs the whole batch,
+which is sent again one by one. Results leave the cluster as soon as they have arrived.
 """
 
 import atexit
 import itertools
+import os
+import pickle
+import tempfile
 import threading
 import time
 from collections import deque
@@ -17,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 from uuid import uuid4
 
@@ -82,9 +85,9 @@ class DaskTaskRunner(ThreadPoolTaskRunner):
         self.options = options
         self.executor: _Calls = _Calls(self)
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *more: object) -> None:
         """What is queued is cancelled, what runs is waited for, the cluster ends if it was started here."""
-        super().__exit__(*error)
+        super().__exit__(kind, *more)
         self.executor.shutdown()
 
     @property
@@ -119,6 +122,7 @@ class _Calls(Executor):
         self._alone: deque[_Sent] = deque()
         self._running: set[Any] = set()
         self._size, self._places, self._asked = 1, 1, 0.0
+        self._local = False
         self._keys = map("nbflow-{}-{}".format, itertools.repeat(uuid4().hex[:12]), itertools.count())
 
     @property
@@ -145,7 +149,10 @@ class _Calls(Executor):
                 target = self._cluster = make(**kwargs)
         if given["adapt_kwargs"] and hasattr(target, "adapt"):
             target.adapt(**given["adapt_kwargs"])
-        self._client = distributed.Client(target, **({"set_as_default": False} | dict(given["client_kwargs"] or {})))
+        self._client = client = distributed.Client(
+            target, **({"set_as_default": False} | dict(given["client_kwargs"] or {}))
+        )
+        self._local = client.scheduler.address.startswith(("tcp://127.0.0.1:", "inproc://"))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
         """What the function gives for these arguments on a worker; it should not raise."""
@@ -167,13 +174,8 @@ class _Calls(Executor):
                 if not batch:
                     return
                 try:
-                    future = self.client.submit(
-                        _perform,
-                        [(each.perform, each.args) for each in batch],
-                        key=next(self._keys),
-                        pure=False,
-                        retries=0,
-                    )
+                    key, calls = next(self._keys), [(each.perform, each.args) for each in batch]
+                    future = self.client.submit(_perform, calls, _spool(key), key=key, pure=False, retries=0)
                 except BaseException as error:  # noqa: BLE001 - it belongs to the steps
                     _fail(batch, error)
                     continue
@@ -196,25 +198,34 @@ class _Calls(Executor):
 
     def _done(self, batch: list[_Sent], future: Any) -> None:
         """In a thread of the client's."""
-        error: BaseException | None = None
+        spool, error = _spool(future.key), None
+        replies: list[Any] = []
         try:
             took, replies = future.result()
         except BaseException as raised:  # noqa: BLE001 - it belongs to the steps
             error = raised
+        killed = error is not None and _is_killed(error)
+        begun = not killed or spool.exists() or not self._local
+        if killed:
+            replies = _left(spool)
+        # Of a batch whose worker died, the first call without a reply is to blame, and those behind it go on.
+        blamed = batch[len(replies) : len(replies) + 1] if len(replies) < len(batch) and begun else []
+        again = batch[len(replies) + len(blamed) :] if error is None or killed else []
+        if killed and not replies and not self._local and len(batch) > 1:  # nobody can say which one it was
+            blamed, again = [], batch
         with self._lock:
             self._running.discard(future)
             if error is None:
                 self._size = max(1, min(_MOST, self._size * 2, int(_SHORT / max(took / len(batch), 1e-6))))
-            elif _is_killed(error) and len(batch) > 1:
-                self._alone.extend(batch)
+            (self._waiting if self._local else self._alone).extendleft(reversed(again))
         with suppress(Exception):
             future.release()
+        with suppress(OSError):
+            spool.unlink()
         self._send()
-        if error is None:
-            for sent, reply in zip(batch, replies, strict=True):
-                sent.answer.set_result(reply)
-        elif not (_is_killed(error) and len(batch) > 1):
-            _fail(batch, error)
+        for sent, reply in zip(batch, replies, strict=False):
+            sent.answer.set_result(reply)
+        _fail(blamed if error is None or killed else batch, error)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the protocol's
         """Let go of the client, and end the cluster if it was started here. Again changes nothing."""
@@ -232,8 +243,8 @@ def _is_killed(error: BaseException) -> bool:
     return type(error).__name__ == "KilledWorker"
 
 
-def _fail(batch: Sequence[_Sent], error: BaseException) -> None:
-    if _is_killed(error):
+def _fail(batch: Sequence[_Sent], error: BaseException | None) -> None:
+    if error is None or _is_killed(error):
         error = WorkerDied("a Dask worker ended while it ran the step")
     elif type(error).__name__ in {"CancelledError", "FutureCancelledError"}:
         error = WorkerDied(f"the Dask cluster lost the step: {error}")
@@ -243,8 +254,46 @@ def _fail(batch: Sequence[_Sent], error: BaseException) -> None:
         sent.answer.set_exception(error)
 
 
-def _perform(calls: list[tuple[Callable[..., Any], tuple[Any, ...]]]) -> tuple[float, list[Any]]:
-    """On a worker: what the calls give, and the seconds that they took."""
+# What a worker has done of a batch is noted in a file: should it die, no finished call is made again, and it is known
+# which one it died of. Workers of one machine see it, and this process if it is on the same one.
+
+
+def _spool(key: str) -> Path:
+    return Path(tempfile.gettempdir(), key)
+
+
+def _left(spool: Path) -> list[Any]:
+    """The replies in a worker's note."""
+    found: list[Any] = []
+    with suppress(OSError), spool.open("rb") as file, suppress(EOFError, pickle.UnpicklingError):
+        while True:
+            found.append(pickle.load(file))
+    return found
+
+
+_spools: deque[Path] = deque()
+
+
+def _perform(calls: list[tuple[Callable[..., Any], tuple[Any, ...]]], spool: Path) -> tuple[float, list[Any]]:
+    """On a worker: what the calls give, and the seconds that they took.
+
+    Dask calls it once more where a worker died; then it gives what is noted, and the call without a reply is to blame.
+    """
     start = time.monotonic()
-    found = [function(*args) for function, args in calls]
+    if spool.exists():
+        return 0.0, _left(spool)
+    try:
+        note = os.open(spool, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError:
+        note = os.open(os.devnull, os.O_WRONLY)
+    found: list[Any] = []
+    for function, args in calls:
+        reply = function(*args)
+        found.append(reply)
+        os.write(note, pickle.dumps(reply, 5))
+    os.close(note)
+    _spools.append(spool)
+    while len(_spools) > _MOST:  # the other side deletes what it sees
+        with suppress(OSError):
+            _spools.popleft().unlink()
     return time.monotonic() - start, found

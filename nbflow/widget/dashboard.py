@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nbflow.durable.history import history
 from nbflow.session import session
 from nbflow.widget.output import Output, bundle
 from nbflow.widget.runs import LIVE, live, mode
@@ -46,7 +47,7 @@ def panel() -> Any:
 
 def _board() -> Board:
     """A board that has heard what there is to hear."""
-    board = Board(session.explain, pause=_PAUSE)
+    board = Board(session.explain, expect=history.expected, pause=_PAUSE)
     for event in tuple(session.recent):
         board.hear(event)
     return board

@@ -56,5 +56,8 @@ class Estimate:
         if tally.ran:
             return tally.cost / tally.ran
         if tally.task not in self._expected:
-            self._expected[tally.task] = self._expect(tally.task)
+            try:
+                self._expected[tally.task] = self._expect(tally.task)
+            except Exception:  # noqa: BLE001 - a guess is a courtesy; the panel goes on without it
+                self._expected[tally.task] = None
         return self._expected[tally.task]

@@ -88,7 +88,7 @@ class Feed:
         if not (force or due):
             return None
         self._settled, self._checked, self._covered = quiet, now, self._seq
-        room, details = _KEPT, {}
+        room, details = _KEPT, dict[int, Wire]()
         for step in reversed(self._details):
             room -= _weight(self._details[step])
             if room < 0:
@@ -130,7 +130,7 @@ class Feed:
 
     def _due(self) -> dict[int, Wire]:
         """Details that fit into a message; the others go with the next ones."""
-        room, due = _DETAILS, {}
+        room, due = _DETAILS, dict[int, Wire]()
         for step in list(self._unsent):
             detail = self._details[step]
             room -= _weight(detail)
@@ -143,7 +143,7 @@ class Feed:
     def _headline(self, view: View) -> Wire:
         """What stands above the rows; its clocks run in the page."""
         made: Wire = {
-            "i": view.state.icon,
+            "s": view.state.value,
             "m": view.summary,
             "b": round(view.began - self._origin, 3) if self._origin else 0,
             "n": {phase.value: count for phase, count in view.counts.items() if count},

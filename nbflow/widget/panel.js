@@ -377,9 +377,10 @@ function view(store, model, el) {
   }
 
   function paintHead(now, active, n, total, over) {
-    const { i, m, b = 0, e, l } = store.head, silent = store.silent();
-    say(icon, i ?? "");
-    icon.dataset.kind = n.failed ? "failed" : active ? "running" : n.ran || !n.cached ? "ran" : "cached";
+    const { s, m, b = 0, e, l } = store.head, silent = store.silent();
+    const [mark = "", , kind = "off"] = store.phases[s] ?? [];
+    say(icon, mark);
+    icon.dataset.kind = kind;
     say(headline, m ?? "");
     const parts = total ? [spell(Math.max(0, (e ?? now) - b))] : [];
     if (active && l !== undefined && !silent) parts.push(`about ${countdown(l - now)} left`);
@@ -433,7 +434,7 @@ function view(store, model, el) {
       cancel: [kinds.queued || kinds.running || kinds.waiting, "Nothing is left to cancel."],
       wake: [kinds.waiting, "Nothing waits for a retry."],
       again: [kinds.failed, "Nothing failed."],
-      refresh: [kinds.cached || kinds.ran || kinds.failed, "Nothing has ended yet."],
+      refresh: [kinds.cached || kinds.ran || kinds.failed, "Nothing is kept yet."],
       clear: [kinds.cached || kinds.ran, "Nothing is kept yet."],
     };
     for (const [action, [use, why]] of Object.entries(usable)) {

@@ -22,6 +22,7 @@ from nbflow.events import (
     NotReady,
     Progressed,
     Queued,
+    RolledBack,
     Started,
     TimedOut,
     Unsaved,
@@ -183,7 +184,8 @@ def _ended(row: Row, event: Failed | TimedOut | Cancelled | Crashed | NotReady) 
 def _logged(row: Row, event: Logged) -> None:
     if row.log is None:
         row.log = deque()
-    text = event.text[-_LOG_CHARACTERS:]
+    text = event.text if event.level == "INFO" else f"{event.level}: {event.text}"
+    text = text[-_LOG_CHARACTERS:]
     row.log.append(text)
     row.log_characters += len(text)
     while len(row.log) > _LOG_LINES or row.log_characters > _LOG_CHARACTERS:
@@ -209,13 +211,16 @@ _NOTES: Final[dict[type, Callable[[Row, Any], None]]] = {
 }
 
 
+_LATE: Final = frozenset({Logged, Unsaved, RolledBack})
+
+
 def fold(row: Row, event: Event) -> None:
     """Note one event in its row.
 
-    What comes after the end, but for a log line or a note about the store, changes nothing.
+    What comes after the end changes nothing, but for a log line, a note about the store, and that it was undone.
     """
     kind = type(event)
-    if row.state in TERMINAL and kind is not Logged and kind is not Unsaved:
+    if row.state in TERMINAL and kind not in _LATE:
         return
     state = after(row.state, event)
     assert state is not None

@@ -11,6 +11,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -35,7 +36,6 @@ _SAVED: Final = 24
 _PYTHON_CLIENT: Final = re.compile(r"_\d+_\d+$")
 
 Skip = Callable[[Queued | Began], bool]
-Explain = Callable[[str, Missed], str]
 
 _attached: dict[int, "_Runs"] = {}
 
@@ -45,8 +45,8 @@ def attach(
     bus: Bus,
     *,
     setting: Callable[[], str] = lambda: "auto",
-    explain: Explain | None = None,
     skip: Skip | None = None,
+    **rows: Any,
 ) -> None:
     """Show the steps of each cell that this shell runs from now on; a second time changes nothing.
 
@@ -54,11 +54,11 @@ def attach(
         shell: IPython's shell.
         bus: Where steps tell their events.
         setting: `auto`, `widget`, `keep`, `basic`, `html`, `text` or `off`, asked for every cell.
-        explain: As for `Board`.
         skip: Steps that have a line of their own elsewhere, such as `%%task` cells.
+        rows: What else `Board` takes, such as `explain` and `expect`.
     """
     if id(shell) not in _attached:
-        runs = _attached[id(shell)] = _Runs(shell, bus, setting, explain, skip)
+        runs = _attached[id(shell)] = _Runs(shell, bus, setting, partial(Board, skip=skip, **rows), skip)
         shell.events.register("pre_run_cell", runs.begin)
         shell.events.register("post_run_cell", runs.end)
         runs.begin(None)  # most likely it is a cell that calls this, and it has begun
@@ -96,9 +96,9 @@ class _Runs:
     """The cells of one shell, one after the other; one that another cell runs counts as part of it."""
 
     def __init__(
-        self, shell: Any, bus: Bus, setting: Callable[[], str], explain: Explain | None, skip: Skip | None
+        self, shell: Any, bus: Bus, setting: Callable[[], str], board: Callable[[], Board], skip: Skip | None
     ) -> None:
-        self._shell, self._bus, self._setting, self._explain, self._skip = shell, bus, setting, explain, skip
+        self._shell, self._bus, self._setting, self._board, self._skip = shell, bus, setting, board, skip
         self._info: Any = None
         self._run: _Run | None = None
 
@@ -112,7 +112,7 @@ class _Runs:
         if kind != "off":
             faces.add(id(self))
             self._info = info
-            self._run = _Run(self._shell, self._bus, kind, Board(self._explain, skip=self._skip), self._skip)
+            self._run = _Run(self._shell, self._bus, kind, self._board(), self._skip)
 
     def end(self, result: Any) -> None:
         """IPython's `post_run_cell`; an interrupted asynchronous cell has no result."""

@@ -69,7 +69,7 @@ class Shown:
     @property
     def closed(self) -> bool:
         """Whether it was closed; then it shows what there is, and draws no more."""
-        return self.comm is None  # type: ignore[attr-defined, no-any-return]  # a widget's
+        return self.comm is None  # type: ignore[attr-defined]  # a widget's
 
     def bundle(self) -> dict[str, Any]:
         """The live view, and the same rows for whoever cannot show it."""

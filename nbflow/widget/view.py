@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Final, TypeVar
 
 from nbflow.events import Began, Event, Missed, Queued
-from nbflow.step.phases import FAILURES, Phase
+from nbflow.step.phases import FAILURES, TERMINAL, Phase
 from nbflow.widget.estimate import Estimate
 from nbflow.widget.lines import Line, View, line_of, line_of_group, task_of
 from nbflow.widget.rows import Row, Tally, fold
@@ -215,7 +215,7 @@ class Board:
         tally: Tally = row.tally
         tally.counts[before] -= 1
         tally.counts[row.state] += 1
-        if row.ended is None:
+        if row.ended is None or before in TERMINAL:
             return
         tally.saved += row.saved
         tally.size += row.size

@@ -94,6 +94,11 @@ def prefect(module: Any, folder: Path) -> Mark:
     return lambda function: module.task(persist_result=True, cache_policy=policy)(function)
 
 
+def dbos(module: Any, folder: Path) -> Mark:
+    module.DBOS(config={"name": "bench", "system_database_url": f"sqlite:///{folder}/dbos.sqlite", "log_level": "ERROR"})
+    return module.DBOS.step()
+
+
 PEERS = {
     "nbflow": Peer("nbflow", "nbflow", "task", nbflow, "@task", "digest"),
     "nbflow-sealed": Peer("nbflow", "nbflow", "task", sealed, "@task on Store(verify='sealed')"),
@@ -130,5 +135,6 @@ PEERS = {
         "cash-lib", "cash", "Cash", lambda m, d: m.Cash(cache_dir=str(d)).cache, "default: hits come from memory"
     ),
     "marimo": Peer("marimo", "marimo", "persistent_cache", marimo, "persistent_cache"),
+    "DBOS": Peer("dbos", "dbos", "DBOS", dbos, "a step of a workflow, SQLite"),
     "Prefect": Peer("prefect", "prefect", "task", prefect, "persist_result=True, INPUTS + TASK_SOURCE, its own server"),
 }

@@ -80,8 +80,10 @@ class TestStates:
             return 1 / x
 
         async def both():
-            return await work(1, return_state=True), await work(0, return_state=True), await work(
-                broken.submit(), return_state=True
+            return (
+                await work(1, return_state=True),
+                await work(0, return_state=True),
+                await work(broken.submit(), return_state=True),
             )
 
         assert [state.name for state in asyncio.run(both())] == ["Completed", "Failed", "NotReady"]

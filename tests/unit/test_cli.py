@@ -3,18 +3,25 @@
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import nbformat
+import pyte
 import pytest
 
 from nbflow.cli import document, main, tables
-from nbflow.cli.progress import Cell, Progress
+from nbflow.cli.paint import painted
+from nbflow.cli.private import private_folder
+from nbflow.cli.progress import Cell, Progress, of_cell
 from nbflow.cli.screen import Lines, Live
 from nbflow.events import Began, Completed, Failed, Hit, Missed, Started, Waiting
 from nbflow.step.phases import Phase
 from nbflow.store import open_store
 from nbflow.store.row import Draft
-from nbflow.trace import Trait
+from nbflow.trace import Fact, Trait
 
 # -- words in --
 
@@ -28,6 +35,11 @@ from nbflow.trace import Trait
         (["run", "a.ipynb", "--nope"], "--nope"),
         (["ls", "--jso"], "--jso"),
         (["export"], "required: FILE;"),
+        (["expalin"], "there is no command 'expalin'; did you mean 'explain'?"),
+        (["ls", "--jso"], "nbflow ls: there is no flag --jso; did you mean '--json'?"),
+        (["prune", "--max=5GB"], "did you mean '--max-size'?"),
+        (["stats", "fetch"], "'fetch' is one word too many"),
+        (["--vresion"], "did you mean '--version'?"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(words, says, capsys):
@@ -66,6 +78,8 @@ def test_a_wrong_command_line_is_told_in_one_line(words, says, capsys):
         (["trust", "--remove", "abcd"], "there is no such key"),
         (["trust", "--remove", ""], "there is no such key"),
         (["trust", "text.ipynb", "--list"], "give a key file, --list or --remove"),
+        (["completion", "bsh"], "there is no script for 'bsh'; did you mean 'bash'?"),
+        (["history", "--limit", "many"], "--limit many: give a whole number"),
         (["clear"], "name a task, or give --all"),
         (["clear", "fetch", "--all"], "name a task, or give --all"),
     ],
@@ -248,15 +262,56 @@ def test_ten_thousand_hits_do_not_fill_a_log():
     assert "✗ fetch(501)" in text
 
 
-def test_a_terminal_is_drawn_over():
-    """Otherwise a live run would scroll its own past drawings away, or eat the lines above it."""
+def on_terminal(text, width=80, height=24):
+    """The lines that a terminal shows."""
+    screen = pyte.Screen(width, height)
+    pyte.Stream(screen).feed(text.replace("\n", "\r\n"))
+    return [line.rstrip() for line in screen.display if line.strip()]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_terminal_is_drawn_over(monkeypatch, width):
+    """Otherwise a live run would scroll its own past drawings away, eat the lines above it, or wrap in a narrow window."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("LINES", "24")
     text, _ = shown(Live, "hit", "retry", state=Phase.FAILED)
-    first, second = text.split("\x1b[3F\x1b[J")
-    assert first.count("\n") == 3
-    assert second.count("\n") == 3
-    assert "◐ months" in first
-    assert "✗ months" in second
-    assert first.count("\x1b[?7l") == first.count("\x1b[?7h") == 1
+    first = on_terminal("$ nbflow run\n" + text.partition("\x1b[?2026l")[0], width)
+    last = on_terminal("$ nbflow run\n" + text, width)
+    assert [line[:9].split()[-1] for line in first[1:4]] == ["◐", "⚡", "✓"]
+    assert "0 of 14 cells" in first[4]
+    assert [line[:9].split()[-1] for line in last[1:]] == ["✗", "⚡", "✓"]
+    assert first[0] == last[0] == "$ nbflow run"
+    assert all(len(line) < width for line in last)
+    assert ("2/3" in last[3], "saved 3.5 s" in last[2], "changed" in last[3]) == (True, width > 40, width > 80)
+
+
+def test_what_did_not_change_is_not_drawn_again():
+    """Otherwise a terminal would flicker, and a run over ssh would be slow."""
+    stream, progress = io.StringIO(), Progress()
+    screen = Live(progress, stream)
+    for event in run_of(*["hit"] * 5):
+        progress.hear(event)
+    screen.draw(FETCH._replace(seconds=1.0))
+    whole = len(stream.getvalue())
+    screen.draw(FETCH._replace(seconds=1.0))
+    assert len(stream.getvalue()) == whole
+    screen.draw(FETCH._replace(seconds=2.0))
+    again = stream.getvalue()[whole:]
+    assert "fetch(" not in again
+    assert "2.0 s" in again
+    assert len(on_terminal(stream.getvalue())) == 7
+
+
+def test_a_window_that_was_made_narrower_is_drawn_anew(monkeypatch):
+    """Otherwise what the terminal wrapped would stay behind as rubbish."""
+    stream, progress = io.StringIO(), Progress()
+    screen = Live(progress, stream)
+    monkeypatch.setenv("COLUMNS", "80")
+    screen.draw(FETCH)
+    monkeypatch.setenv("COLUMNS", "30")
+    before = len(stream.getvalue())
+    screen.draw(FETCH)
+    assert stream.getvalue()[before:].startswith("\x1b[?2026h\x1b[?7l\x1b[4F\x1b[J")  # 49 and 42 columns in lines of 30
 
 
 def test_a_terminal_never_gets_more_lines_than_it_has(monkeypatch):
@@ -493,6 +548,7 @@ def test_tables_fit_the_terminal(monkeypatch, capsys):
             return True
 
     monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("NO_COLOR", "1")
     for out, longest in ((Terminal(), 30), (io.StringIO(), 93)):
         monkeypatch.setattr("sys.stdout", out)
         tables.table(("task", "took"), [("x" * 80, "2.5 s"), ("short", "1 ms")])
@@ -500,8 +556,63 @@ def test_tables_fit_the_terminal(monkeypatch, capsys):
         assert ("x" * 80 in out.getvalue()) == (longest > 30)
 
 
+def test_wide_letters_keep_columns_straight(monkeypatch):
+    """Otherwise a name in Japanese would push the figures behind it out of line."""
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    tables.table(("task", "took", "why"), [("価格", "2.5 s", "miss"), ("café", "1 ms", "")], words=("why",))
+    assert out.getvalue().splitlines() == ["task   took  why", "価格  2.5 s  miss", "café   1 ms"]
+
+
+def test_columns_that_have_no_room_go_from_the_right(monkeypatch):
+    """Otherwise a terminal of 30 columns would show a table that nobody can read."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "24")
+    tables.table(
+        ("a task", "took", "size", "why it ran"), [("x" * 40, "2.5 s", "10.0 KB", "y" * 40)], words=("why it ran",)
+    )
+    assert sys.stdout.getvalue() == f"a task     took     size\n{'x' * 7}…  2.5 s  10.0 KB\n"
+
+
+def test_colours_are_for_terminals_and_for_those_who_want_them(monkeypatch):
+    """Otherwise logs would be full of escape codes, or people would read colours that they asked not to see."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert painted("ok", "green", Terminal()) == "\x1b[32mok\x1b[0m"
+    assert painted("ok", "green", io.StringIO()) == "ok"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert painted("ok", "green", Terminal()) == "ok"
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert painted("ok", "green", Terminal()) == "ok"
+
+
 @pytest.mark.parametrize(
-    "words", [["ls"], ["ls", "fetch"], ["stats"], ["show", "clean"], ["verify"], ["trust"]], ids=" ".join
+    "words",
+    [
+        ["ls"],
+        ["ls", "fetch"],
+        ["stats"],
+        ["show", "clean"],
+        ["explain", "fetch"],
+        ["verify"],
+        ["trust"],
+        ["config"],
+        ["doctor"],
+        ["jobs"],
+    ],
+    ids=" ".join,
 )
 def test_a_pipe_gets_plain_text_and_json_is_json(store, words, capsys, monkeypatch, tmp_path):
     """Otherwise a script would read colours, or words among its data."""
@@ -521,8 +632,235 @@ def test_help_tells_the_exit_codes(capsys):
         assert "Exit code" in capsys.readouterr().out
 
 
+def keep(store, number, task="fetch", facts=(), **traits):
+    store.save(
+        Draft(
+            key=f"{number:032x}",
+            tag=task,
+            value=number,
+            cost=1.5,
+            facts=facts,
+            traits={name.replace("_", " "): Trait(*each) for name, each in traits.items()},
+            created=1.1e9 + number,
+            serializer=None,
+        )
+    )
+
+
+def test_explain_compares_the_newest_two_and_tells_no_secret(store, capsys, tmp_path):
+    """Otherwise nobody could say why a task ran again last night, or the answer would give a password away."""
+    data = tmp_path / "data.csv"
+    data.write_text("1")
+    token, pandas = Fact("environment", "TOKEN", "ab" * 16), Fact("distribution", "pandas", "01", "2.2.1")
+    keep(store, 1, facts=(token, pandas), the_code=("00", ""), input_month=("01", "3"), input_key=("02", "str of 8"))
+    keep(
+        store,
+        2,
+        facts=(
+            token._replace(digest="cd" * 16),
+            pandas._replace(digest="02", hint="2.2.2"),
+            Fact("file", str(data), "00"),
+        ),
+        the_code=("00", ""),
+        input_month=("03", "4"),
+        input_key=("04", "str of 8"),
+    )
+    assert main(["explain", "fetch"]) == 0
+    out = capsys.readouterr().out
+    told = [line.strip() for line in out.partition("differs in 5 parts:\n")[2].splitlines()]
+    assert told == [
+        "input key changed",
+        "input month 3 → 4",
+        "package pandas 2.2.1 → 2.2.2",
+        "variable TOKEN changed",
+        f"file {data} is new",
+    ]
+    assert f"✗ file {data}" in out
+    assert "cdcd" not in out
+    assert main(["explain", "fetch", "--json"]) == 0
+    found = capsys.readouterr().out
+    assert "cdcd" not in found and "abab" not in found
+    assert [each["of"] for each in json.loads(found)["differences"]] == ["key", "key", "fact", "fact", "fact"]
+    assert main(["explain", "clean"]) == 0
+    assert "there is no other result" in capsys.readouterr().out
+    assert main(["explain", "fetsh"]) == 1
+
+
+def test_show_tells_which_facts_hold_here_and_now(store, capsys, tmp_path):
+    """Otherwise nobody could say beforehand whether the next run will be a hit."""
+    data = tmp_path / "data.csv"
+    facts = (Fact("file", str(data), ""), Fact("random", "numpy", "00"), Fact("touched", "network", ""))
+    keep(store, 3, "load", facts, the_code=("00", ""))
+    assert main(["show", "load"]) == 0
+    out = capsys.readouterr().out
+    assert (
+        f"✓ file {data}" in out and "· random numbers numpy" in out and "touched what no check can see: network" in out
+    )
+    data.write_text("1")
+    assert main(["show", "load", "--json"]) == 0
+    [entry] = json.loads(capsys.readouterr().out)
+    assert [(each["kind"], each["holds"]) for each in entry["facts"]] == [
+        ("file", False),
+        ("random", None),
+        ("touched", None),
+    ]
+
+
+def test_config_tells_where_each_setting_was_made(store, capsys, tmp_path, monkeypatch):
+    """Otherwise nobody could find out why a setting is not followed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.nbflow]\nverify = 'sealed'\n")
+    assert main(["config", "--json"]) == 0
+    found = {each["name"]: (each["value"], each["source"]) for each in json.loads(capsys.readouterr().out)}
+    assert found["store"][1] == "NBFLOW_STORE"
+    assert found["verify"] == ("sealed", str(tmp_path / "pyproject.toml"))
+    assert found["panel"] == ("auto", "default")
+    assert found["key file"] == (str(tmp_path / "key"), "NBFLOW_STORE_KEY_FILE")
+
+
+def doctor(capsys):
+    """The exit code, and what is not well: name, state, said, todo."""
+    code = main(["doctor", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    return code, [(each["name"], each["state"], each["said"], each["todo"]) for each in found if each["state"] != "ok"]
+
+
+def test_doctor_finds_what_is_wrong_and_says_what_to_do(store, capsys, tmp_path, monkeypatch):
+    """Otherwise users would meet each of these as a rerun, a warning or a missing panel, one at a time."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").mkdir()
+    code, found = doctor(capsys)
+    assert (code, [each for each in found if each[0] in {"folder", "key", "index", "variable", "project"}]) == (0, [])
+
+    def finds(name, state, said, todo):
+        code, found = doctor(capsys)
+        assert any(each[:2] == (name, state) and said in each[2] and todo in each[3] for each in found), found
+        assert code == (state == "fail")
+
+    (tmp_path / "kept").chmod(0o755)
+    finds("folder", "warn", "others can look into", "chmod 700")
+    (tmp_path / "kept").chmod(0o777)
+    finds("folder", "fail", "anybody can write", "chmod 700")
+    (tmp_path / "kept").chmod(0o700)
+    (tmp_path / "key").chmod(0o644)
+    finds("key", "fail", "others can read", "chmod 600")
+    (tmp_path / "key").chmod(0o600)
+    monkeypatch.setenv("NBFLOW_CASHE", "off")
+    finds("variable", "warn", "nobody reads NBFLOW_CASHE; did you mean 'NBFLOW_CACHE'?", "unset")
+    monkeypatch.delenv("NBFLOW_CASHE")
+    monkeypatch.setenv("NBFLOW_VERIFY", "fully")
+    finds("variable", "fail", "NBFLOW_VERIFY='fully': give full or sealed", "unset or correct")
+    monkeypatch.delenv("NBFLOW_VERIFY")
+    (tmp_path / "pyproject.toml").write_text("[tool.nbflow]\nmax_size = '5GB'\n")
+    finds("project", "warn", "nobody reads 'max_size' in [tool.nbflow]; did you mean 'max-size'?", "correct")
+    (tmp_path / "pyproject.toml").write_text("[tool.nbflow]\nmax-size = 'big'\n")
+    finds("project", "fail", "'big' is not a size", "correct")
+    (tmp_path / "pyproject.toml").write_text("[tool.nbflow\n")
+    finds("project", "fail", "cannot be read", "correct it")
+    (tmp_path / "pyproject.toml").unlink()
+    keep(store, 9, "late")
+    store._index.run(
+        lambda execute: execute("UPDATE Cache SET store_time = ? WHERE tag = 'late'", (time.time() + 3600,))
+    )
+    finds("clock", "warn", "60 minutes from now", "NTP")
+    store.clear("late")
+    monkeypatch.setenv("NBFLOW_STORE_KEY_FILE", str(tmp_path / "kept" / "key"))
+    finds("key", "fail", "it lies in the store", "move it out")
+
+
+def test_doctor_looks_at_a_damaged_index_and_leaves_it_alone(store, capsys, tmp_path):
+    """Otherwise looking for damage would change what is looked at."""
+    store.close()
+    index = tmp_path / "kept" / "index" / "cache.db"
+    index.write_bytes(b"rubbish" * 5000)
+    code, found = doctor(capsys)
+    assert code == 1
+    assert any(each[0] == "index" and "not a database" in each[2] and "nbflow ls" in each[3] for each in found)
+    assert index.read_bytes() == b"rubbish" * 5000
+
+
+def test_doctor_names_a_stopped_process_that_holds_a_lock(store, capsys, tmp_path):
+    """Otherwise a notebook would wait for one that somebody suspended, and nobody would know for which."""
+    hold = f"import fcntl; f = open({str(tmp_path / 'kept' / 'locks')!r}, 'r+'); fcntl.lockf(f, fcntl.LOCK_EX, 1, 77); print()"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{hold}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        other.stdout.readline()
+        os.kill(other.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, other.pid, os.WSTOPPED)
+        _, found = doctor(capsys)
+        os.kill(other.pid, signal.SIGCONT)
+        other.communicate("\n")
+    assert any(each[0] == "locks" and f"kill -CONT {other.pid}" in each[3] for each in found), found
+
+
+def test_doctor_of_nothing_makes_nothing(capsys, tmp_path, monkeypatch):
+    """Otherwise to look whether all is well would leave a store and a key behind."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NBFLOW_STORE", str(tmp_path / "none"))
+    monkeypatch.setenv("NBFLOW_STORE_KEY_FILE", str(tmp_path / "key"))
+    assert main(["doctor"]) == 0
+    assert "is made with the first result" in capsys.readouterr().out
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["ex"], ["explain", "export"]),
+        (["--v"], ["--version"]),
+        (["show", ""], ["clean", "fetch"]),
+        (["prune", "--"], ["--max-size", "--older", "--help"]),
+        (["prune", "--older", ""], []),
+        (["prune", "--older", "3d", "f"], ["fetch"]),
+        (["ls", "fetch", ""], []),
+        (["ls", "--json", "--j"], []),
+        (["export", "x", "fetch", "c"], ["clean"]),
+        (["run", ""], ["files"]),
+        (["run", "x.ipynb", "-o", ""], ["files"]),
+        (["completion", "z"], ["zsh"]),
+        (["show", "'fe"], []),
+        (["none", ""], []),
+    ],
+)
+def test_a_shell_is_told_what_a_word_may_become(store, capsys, words, found):
+    """Otherwise names of tasks, which are long, would have to be typed, and flags to be remembered."""
+    assert main(["completion", "bash", "--", *words]) == 0
+    assert capsys.readouterr().out.split() == found
+
+
+def test_a_killed_run_is_tidied_up_by_the_next(tmp_path):
+    """Otherwise a night of killed runs would fill the folder for temporary files."""
+    code = "import sys\nfrom nbflow.cli.private import private_folder\nwith private_folder() as f:\n print(f, flush=True); input()"
+    start = [sys.executable, "-c", code]
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environ}
+    with subprocess.Popen(start, **pipes) as killed, subprocess.Popen(start, **pipes) as lives:
+        left, held = killed.stdout.readline().strip(), lives.stdout.readline().strip()
+        killed.kill()
+        killed.wait()
+        young = tmp_path / "nbflow-run-young"
+        young.mkdir()
+        for folder in (left, held):
+            os.utime(folder, (1e9, 1e9))
+        swept = subprocess.run(start, input="\n", capture_output=True, text=True, env=environ, check=True)
+        assert sorted(os.listdir(tmp_path)) == sorted([os.path.basename(held), "nbflow-run-young"]), swept
+        lives.communicate("\n")
+    assert os.listdir(tmp_path) == ["nbflow-run-young"]
+    assert private_folder
+
+
+def test_a_parameter_that_the_notebook_does_not_ask_for_is_told():
+    """Otherwise a misspelled parameter would run the notebook on its defaults."""
+    made = notebook(("month = 1\nlimit: int = 2", "parameters"))
+    [line] = document.unasked(made, {"mnoth": 3, "limit": 4})
+    assert "mnoth" in line and "did you mean 'month'?" in line
+    assert document.unasked(notebook(("x",)), {"y": 1}) == []
+    assert document.unasked(notebook(("%matplotlib inline\nmonth = 1", "parameters")), {"y": 1}) == []
+
+
 def test_a_title_is_one_printable_line():
     """Otherwise a cell's first line could move the cursor or wrap over the next lines."""
-    line = Cell(1, 2, "x = '\x1b[2J' + " + "y" * 500).line(Progress().view())
+    line = str(of_cell(Cell(1, 2, "x = '\x1b[2J' + " + "y" * 500), Progress().view()))
     assert "\x1b" not in line
     assert len(line) < 90

@@ -58,6 +58,7 @@ def test_places_for_results(fresh, tmp_path, wrap):
 
     assert double(2) == 4
     assert double.is_cached(2)
-    assert double._store().folder == folder
     assert not task(double.fn).is_cached(2)
-    double._store().close()
+    store = open_store(folder)
+    assert [each.tag for each in store.entries()] == ["double"]
+    store.close()

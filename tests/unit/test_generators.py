@@ -5,7 +5,7 @@ import gc
 import threading
 import time
 
-import numpy
+import numpy as np
 import pytest
 
 from nbflow import StepTimeout, configure, task
@@ -149,7 +149,7 @@ class TestKeeping:
         def pages(n):
             runs.append(n)
             for i in range(n):
-                yield {"page": i, "rows": numpy.full(5, i)}
+                yield {"page": i, "rows": np.full(5, i)}
             return "total"
 
         first, second = drain(pages(3)), drain(pages(3))

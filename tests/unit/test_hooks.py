@@ -205,7 +205,9 @@ def test_as_decorators_and_of_any_callable(fresh):
         notes.append(("first", task, run, state.name))
 
     work.on_running(Hook())
-    work.on_completion(functools.partial(lambda extra, *rest: notes.append((extra, *rest[:2], rest[2].name)), "partial"))
+    work.on_completion(
+        functools.partial(lambda extra, *rest: notes.append((extra, *rest[:2], rest[2].name)), "partial")
+    )
     assert callable(first) and first.__name__ == "first"
     work()
     assert notes.names == [("object", "Running"), ("first", "Completed"), ("partial", "Completed")]
@@ -229,7 +231,9 @@ def test_no_hooks_for_what_never_ran(fresh):
 
     after.submit(broken.submit()).wait()
     with pytest.raises(SystemExit):
-        after.with_options(persist_result=False).fn and task(lambda: (_ for _ in ()).throw(SystemExit(1)), **notes.all())()
+        after.with_options(persist_result=False).fn and task(
+            lambda: (_ for _ in ()).throw(SystemExit(1)), **notes.all()
+        )()
     assert [name for name, _ in notes.names] == ["on_running"]
 
 
@@ -237,7 +241,9 @@ def test_the_run_is_at_hand_in_the_task_and_its_hooks(fresh):
     """A hook or a helper could not name the run that it writes of."""
     seen = []
 
-    @task(tags=["nightly"], persist_result=False, on_completion=[lambda task, run, state: seen.append(current_run.get())])
+    @task(
+        tags=["nightly"], persist_result=False, on_completion=[lambda task, run, state: seen.append(current_run.get())]
+    )
     def work(x, y=2):
         seen.append(current_run.get())
         get_run_logger().info("here")
@@ -263,7 +269,9 @@ def test_times_of_attempts(fresh):
     state = flaky(return_state=True)
     runs = []
     flaky.with_options(on_completion=[lambda task, run, state: runs.append(run)])()
-    assert state.is_completed() and [round((b - a).total_seconds()) for a, b in zip(starts, starts[1:], strict=False)][:2] == [103, 103]
+    assert state.is_completed() and [round((b - a).total_seconds()) for a, b in zip(starts, starts[1:], strict=False)][
+        :2
+    ] == [103, 103]
     assert runs[0].total_run_time == pytest.approx(3)
 
 

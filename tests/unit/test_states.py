@@ -60,7 +60,12 @@ def test_an_unfinished_run_has_no_result(unfinished):
 def test_results_of_failure():
     """The traceback would end in nbflow, not at the user's own error."""
     error = ValueError("no rows")
-    for data in (error, s.Failed(data=error), [s.Completed(), s.Failed(data=error)], [s.Failed(data=s.Failed(data=error))]):
+    for data in (
+        error,
+        s.Failed(data=error),
+        [s.Completed(), s.Failed(data=error)],
+        [s.Failed(data=s.Failed(data=error))],
+    ):
         state = s.Failed(data=data)
         assert state.result(raise_on_failure=False) is error
         with pytest.raises(ValueError, match="no rows") as raised:

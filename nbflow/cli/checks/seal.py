@@ -1,4 +1,4 @@
-"""The key that seals results, the keys that are trusted, and whose results these are."""
+"""The key that seals results."""
 
 import os
 import stat
@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nbflow.cli.checks.check import Check, fail, ok, warn
-from nbflow.cli.tables import store
 from nbflow.errors import StoreError
 from nbflow.store import locate
 from nbflow.store.seal import key_file, read_key
-from nbflow.widget import plain
 
 __all__ = ["checks"]
 
@@ -19,7 +17,7 @@ _PASSING = ("COLAB_RELEASE_TAG", "BINDER_SERVICE_HOST", "KUBERNETES_SERVICE_HOST
 
 
 def checks() -> Iterator[Check]:
-    """All about keys. Nothing is made: a key comes with the first result."""
+    """All about the key. Nothing is made: it comes with the first result."""
     try:
         path = key_file(os.environ)
     except RuntimeError:
@@ -32,8 +30,6 @@ def checks() -> Iterator[Check]:
     if not os.environ.get("NBFLOW_STORE_KEY_FILE") and any(name in os.environ for name in _PASSING):
         todo = "point NBFLOW_STORE_KEY_FILE at a file that lasts, or yesterday's results are misses"
         yield warn("key", "home directories often do not last on a machine like this one", todo)
-    if path.is_file() and (locate() / "index" / "cache.db").is_file():
-        yield from _owners()
 
 
 def _key(path: Path) -> Iterator[Check]:
@@ -60,17 +56,3 @@ def _key(path: Path) -> Iterator[Check]:
             yield warn("key", f"others can read {path} ({mode:04o}), and so forge results", f"chmod 600 {path}")
         else:
             yield ok("key", f"{path}, yours alone ({mode:04o})")
-
-
-def _owners() -> Iterator[Check]:
-    try:
-        owners = store().owners()
-    except StoreError:
-        return  # told of the store
-    foreign = [each for each in owners if each.standing == "not trusted"]
-    if foreign:
-        count = plain.spell_count(sum(each.entries for each in foreign), "result")
-        todo = "`nbflow trust KEYFILE` with the key file of whoever made them, or `nbflow clear`"
-        yield warn("seals", f"{count} sealed with keys that are not trusted: misses", todo)
-    else:
-        yield ok("seals", "all results are sealed with your key or a trusted one")

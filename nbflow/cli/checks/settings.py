@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from nbflow.cli.checks.check import Check, fail, ok, warn
-from nbflow.configuration import IN_PROJECT, effective
+from nbflow.configuration import IN_PROJECT
 from nbflow.durable.ledger import durability_of
-from nbflow.errors import ConfigurationError, NbflowError
+from nbflow.errors import ConfigurationError
 from nbflow.eventlog import VARIABLE
-from nbflow.session import PANELS, Settings
+from nbflow.session import PANELS, Settings, session
 from nbflow.spelling import near
 from nbflow.store import project_settings, size_of, verify_of
 
@@ -50,13 +50,8 @@ def checks() -> Iterator[Check]:
     """All about settings."""
     yield from _environment()
     yield from _project()
-    try:
-        made = [each for each in effective() if each.source != "default"]
-    except NbflowError:
-        made = []  # told of the store
-    off = next((each for each in made if each.name == "cache" and each.value == "off"), None)
-    if off is not None:
-        yield warn("cache", f"off, by {off.source}: nothing is kept, nothing is taken", f"unset {off.source}")
+    if not session.caching:
+        yield warn("cache", "off: nothing is kept, nothing is taken", "unset NBFLOW_CACHE")
     now = time.strftime("%Y-%m-%d %H:%M:%S %Z")
     if time.time() < _RECENT:
         yield fail("clock", f"{now} cannot be right", "set this machine's clock: results expire by it")

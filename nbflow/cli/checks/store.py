@@ -155,12 +155,16 @@ def _database(path: Path) -> Check:
 def _content() -> Iterator[Check]:
     try:
         where = store()
-        full, left = where.stats(), where.leftovers()
+        full, left, owners = where.stats(), where.leftovers(), where.owners()
     except StoreError as error:
         yield fail("results", str(error), "see above")
         return
     said = f"{plain.spell_count(full.entries, 'result')}, {plain.size(full.size)} of {plain.size(full.max_size)}"
     yield ok("results", said)
+    foreign = sum(each.entries for each in owners if each.standing == "not trusted")
+    if foreign:
+        said = f"{plain.spell_count(foreign, 'result')} sealed with keys that are not trusted: misses"
+        yield warn("seals", said, "`nbflow trust KEYFILE` with the key file of whoever made them, or `nbflow clear`")
     newest = max((each.newest for each in full.tasks), default=0.0) - time.time()
     if newest > 60:
         said = f"the newest result was made {plain.spell_count(round(newest / 60), 'minute')} from now"

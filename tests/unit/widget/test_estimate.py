@@ -30,6 +30,15 @@ def test_earlier_runs_are_asked_once_for_each_task():
     assert asked == ["train"]
 
 
+def test_a_history_that_cannot_be_read_costs_the_guess_and_nothing_else():
+    """Else a damaged ledger would take the panel with it."""
+
+    def expect(task):
+        raise OSError("the ledger is gone")
+
+    assert left(*started(1), expect=expect) is None
+
+
 def test_nothing_is_said_where_nothing_is_known():
     """Else a first run would show a number that somebody made up."""
     assert left(*started(1)) is None
