@@ -36,7 +36,6 @@ class FlowRun:
         name: As `flow_run_name` says.
         flow_name: The flow's label.
         flow: The flow.
-        outer_task: The run of the task that it was called in.
         parameters: By name, with defaults.
         tags: Those that held where it was called.
         step: The number that its events carry.
@@ -66,7 +65,6 @@ class FlowRun:
         self.tags, self.step, self.parent = tags, step, parent
         self.task_runner, self.defaults = task_runner, dict(defaults or {})
         self.flow: Any = None
-        self.outer_task: Any = current_task_run.get()
         self.run_count = 0
         self.start_time: datetime | None = None
         self.state: Any = None
@@ -77,8 +75,8 @@ class FlowRun:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without runner, parameters and outer runs: a worker submits nothing in it, and values do not travel twice."""
-        left: dict[str, Any] = {"task_runner": None, "parameters": {}, "parent": None, "state": None, "flow": None, "outer_task": None}
-        return self.__dict__ | left
+        none = dict.fromkeys(("task_runner", "parent", "state", "flow"))
+        return self.__dict__ | none | {"parameters": {}}
 
     @property
     def depth(self) -> int:
@@ -189,9 +187,7 @@ def get_run_context() -> TaskRunContext | FlowRunContext:
     Raises:
         InterfaceError: Neither a task nor a flow runs here.
     """
-    task, flow = TaskRunContext.get(), FlowRunContext.get()
-    within = task is not None and flow is not None and flow.flow_run.outer_task is task.task_run  # a flow within a task
-    found = flow if task is None or within else task
+    found = TaskRunContext.get() or FlowRunContext.get()
     if found is None:
         raise InterfaceError("get_run_context() was called where no flow and no task runs")
     return found

@@ -66,4 +66,3 @@ def worst(failed: Sequence[Future[Any]], total: int, more: str = "") -> BaseExce
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
     return error
-

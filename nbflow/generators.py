@@ -15,12 +15,12 @@ from typing import Any, Literal, NamedTuple
 from nbflow import world
 from nbflow.call import TaskSlot
 from nbflow.engine import advance, value_of
-from nbflow.errors import DamagedError, NbflowError
+from nbflow.errors import DamagedError, NbflowError, UnstorableError
 from nbflow.identity import Identity
 from nbflow.logs import warn
 from nbflow.step.commands import Call, Claim, Command, Err, Load, Ok, Outcome, Save
 from nbflow.step.plan import Plan
-from nbflow.store import Draft, Store
+from nbflow.store import Store
 from nbflow.store.serializers import PICKLE, Serializer
 from nbflow.timeouts import await_within, call_within
 from nbflow.work import Around, Work, own_frames
@@ -108,27 +108,26 @@ class Stream:
     def _unpacked(self, packed: Packed) -> Any:
         return self.serializer.loads(packed[0], [bytearray(each) for each in packed[1]])
 
-    def kept(self) -> tuple[str, list[Packed], Packed]:
-        """What the store keeps."""
-        return self.serializer.name, self.items, self._packed(self.returned)
-
-    @classmethod
-    def of(cls, kept: Any, serializer: Serializer | None) -> "Stream":
-        """From what the store kept.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What the store keeps, and what a worker sends: bytes alone, and how they become items again.
 
         Raises:
-            DamagedError: Its items were written in another way.
+            UnstorableError: Not all items are there.
         """
-        made = cls(serializer)
-        name, made.items, returned = kept
-        if name != made.serializer.name:
-            raise DamagedError(f"its items were kept by the serializer {name}, not {made.serializer.name}")
-        made.returned, made.given = made._unpacked(returned), len(made.items)
-        return made
+        if self.unfit:
+            raise UnstorableError(self.unfit)
+        return _again, (self.serializer, self.items, self._packed(self.returned))
 
     def __iter__(self) -> Iterator[Any]:
         """Each item anew."""
         return map(self._unpacked, self.items)
+
+
+def _again(serializer: Serializer, items: list[Packed], returned: Packed) -> Stream:
+    made = Stream(serializer)
+    made.items, made.given = items, len(items)
+    made.returned = serializer.loads(returned[0], [bytearray(each) for each in returned[1]])
+    return made
 
 
 class _Whole(Stream):
@@ -162,11 +161,18 @@ class StreamSlot(TaskSlot):
         serializer: Serializer | None,
     ) -> None:
         super().__init__(store, key, task, identity, values)
-        self._items = serializer
+        self._items = serializer or PICKLE
 
     def load(self, command: Load) -> Stream:
-        """The items of an entry, not unpacked yet."""
-        return Stream.of(super().load(command), self._items)
+        """The items of an entry, not unpacked yet.
+
+        Raises:
+            DamagedError: They were written in another way than this task asks for.
+        """
+        found: Stream = super().load(command)
+        if found.serializer.name != self._items.name:
+            raise DamagedError(f"its items were kept by {found.serializer.name}, and {self._items.name} is asked for")
+        return found
 
     def save(self, command: Save, *keeper: Any) -> int:
         """Keep what was yielded, if all of it was."""
@@ -174,10 +180,6 @@ class StreamSlot(TaskSlot):
         if unfit:
             raise NbflowError(unfit)
         return super().save(command, *keeper)
-
-    def draft(self, value: Any, cost: float) -> Draft:
-        """An entry of the items."""
-        return super().draft(value.kept(), cost)
 
 
 class Resume(NamedTuple):

@@ -173,6 +173,7 @@ class _Job:
             if outcome is None:
                 self._call(command, whole=True)
                 return None
+            work.told(outcome)
         except BaseException as raised:  # noqa: BLE001 - the plan tells of it, and ends
             error = raised
         work.leave()

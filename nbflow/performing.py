@@ -28,7 +28,7 @@ from nbflow.keys.reach import Reach, reach
 from nbflow.keys.traits import trait
 from nbflow.logs import current_step
 from nbflow.parcels import Home, Kept, Order, Reply, Said, broken_down, packed, unpacked
-from nbflow.runs import TaskRun, current_run
+from nbflow.runs import TaskRun
 from nbflow.session import configure, session
 from nbflow.slot import Elsewhere, Slot
 from nbflow.step.commands import Call, Err, Ok, Save
@@ -76,7 +76,8 @@ def _reply(order: Order) -> Reply:
     work.files, work.seeds, work.touching = order.files, order.seeds, order.touching
     inputs = _Inputs(function, args, kwargs, order.kept) if order.kept is not None else None
     context = copy_context()
-    for variable, value in ((current_flow_run, order.flow_run), (current_tags, order.tags), (current_run, _run(order))):
+    work.run = _run(order)
+    for variable, value in ((current_flow_run, order.flow_run), (current_tags, order.tags)):
         context.run(variable.set, value)  # type: ignore[arg-type]  # each takes its own kind
     begun = session.clock.monotonic()
     outcome = context.run(work.call, Call(1, order.limit))

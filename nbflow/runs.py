@@ -19,6 +19,7 @@ _TYPES = {
     Phase.NOT_READY: StateType.PENDING,
     Phase.COMPLETED: StateType.COMPLETED,
     Phase.CACHED: StateType.COMPLETED,
+    Phase.ROLLED_BACK: StateType.COMPLETED,
     Phase.FAILED: StateType.FAILED,
     Phase.TIMED_OUT: StateType.FAILED,
     Phase.CANCELLED: StateType.CANCELLED,
@@ -48,6 +49,7 @@ class TaskRun:
         "_at",
         "_began",
         "_id",
+        "_kept",
         "_parameters",
         "_phase",
         "_settled",
@@ -77,6 +79,7 @@ class TaskRun:
         self.names, self.values, self.tags, self.flow_run = names, values, tags, flow_run
         self.run_count = 0
         self._id = ""
+        self._kept: TaskRun | None = None
         self._phase: Phase | None = Phase.PENDING
         self._settled = False
         self._at = self._began = self._wait = self._total = 0.0
@@ -158,12 +161,17 @@ class TaskRun:
     def settle(self, outcome: Outcome) -> State[Any]:
         """Take what it came to; the state that this is."""
         if not self._settled:
-            self._settled, self._state = True, state_of(outcome, cached=self._phase is Phase.CACHED)
+            state = state_of(outcome, cached=self._phase is Phase.CACHED)
+            undone = self._phase is Phase.ROLLED_BACK
+            self._state = State(StateType.COMPLETED, Phase.ROLLED_BACK, data=state.data) if undone else state
+            self._settled = True
         return self.state
 
     def roll_back(self) -> None:
         """What it did was undone, with the transaction that it belonged to."""
-        self._settled, self._state = True, State(StateType.COMPLETED, "RolledBack", data=self.state.data)
+        self._phase, self._settled, self._state = Phase.ROLLED_BACK, False, None
+        if self._kept is not None:
+            self._kept.roll_back()
 
     def without_values(self) -> "TaskRun":
         """The same run for whoever keeps it for long: large arguments are let go of."""
@@ -171,6 +179,7 @@ class TaskRun:
         made.name, made.run_count, made._id = self.name, self.run_count, self.id
         made._phase, made._settled, made._state = self._phase, self._settled, self._state
         made._at, made._began, made._wait, made._total = self._at, self._began, self._wait, self._total
+        self._kept = made
         return made
 
 

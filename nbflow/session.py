@@ -5,10 +5,10 @@ There is one session; it starts nothing and opens nothing until a step needs it.
 
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nbflow import eventlog
 from nbflow.bus import Bus
@@ -30,6 +30,14 @@ __all__ = ["PANELS", "Session", "Settings", "configure", "session"]
 
 PANELS = ("auto", "widget", "keep", "basic", "html", "text", "off")
 _OFF = frozenset({"0", "off", "false", "no"})
+
+_READ: Final[dict[str, Callable[[Any, str], Any]]] = {
+    "verify": verify_of,
+    "durability": durability_of,
+    "max_size": size_of,
+    "tag_limits": limits_of,
+}
+"""Settings that are checked, and made of what was written, by a function of their own."""
 
 DEFAULTS = ("retries", "persist_result", "refresh_cache")
 """Settings that are options of tasks that do not spell them out."""
@@ -222,15 +230,10 @@ def configure(**changes: Any) -> Settings:
         raise ConfigurationError(f"panel={changes['panel']!r}: give {', '.join(PANELS[:-1])} or {PANELS[-1]}")
     if changes.get("store") is not None and not isinstance(changes["store"], (str, os.PathLike, Store)):
         raise ConfigurationError(f"store={changes['store']!r}: give the path of a folder, or a Store")
-    if changes.get("verify") is not None:
-        verify_of(changes["verify"])
-    if changes.get("durability") is not None:
-        durability_of(changes["durability"])
+    for name, read in _READ.items():
+        if changes.get(name) is not None:
+            changes[name] = read(changes[name], name)
     TaskOptions(**{name: changes[name] for name in DEFAULTS if name in changes})
-    if changes.get("max_size") is not None:
-        changes["max_size"] = size_of(changes["max_size"], "max_size")
-    if changes.get("tag_limits") is not None:
-        changes["tag_limits"] = limits_of(changes["tag_limits"])
     if not isinstance(changes.get("task_runner"), TaskRunner | None):
         raise ConfigurationError(
             f"task_runner={changes['task_runner']!r}: give a runner, such as ThreadPoolTaskRunner(4)"

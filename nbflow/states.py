@@ -206,6 +206,8 @@ def state_of(outcome: Outcome, *, cached: bool = False) -> State[Any]:
         return State(StateType.COMPLETED, "Cached" if cached else "", data=value)
     if outcome.state is not None:
         return cast("State[Any]", outcome.state)
+    if isinstance(outcome.error, FailedRun):  # the words are those of a state
+        return State(_kind(outcome.error)[0], "", str(outcome.error), outcome.error)
     kind, name, words = _kind(outcome.error)
     return State(kind, name, f"{words}{reason(outcome.error)}", outcome.error)
 
@@ -218,6 +220,7 @@ _ENDS: Final[tuple[tuple[Any, StateType, str, str], ...]] = (
     (concurrent.futures.CancelledError, StateType.CANCELLED, "", ""),
     (CrashedRun, StateType.CRASHED, "", ""),
     (CancelledRun, StateType.CANCELLED, "", ""),
+    (FailedRun, StateType.FAILED, "", ""),
     (TimeoutError, StateType.FAILED, "TimedOut", "Task run failed due to timeout: "),
     (Exception, StateType.FAILED, "", "Task run encountered an exception "),
 )

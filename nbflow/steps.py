@@ -73,8 +73,15 @@ class Steps:
         self._first = self
         self._others: dict[tuple[Any, ...], Steps] = {}
 
-    def here(self, defaults: dict[str, Any]) -> "Steps":
-        """The same steps where other defaults hold for options that the task does not spell out."""
+    def here(self) -> "Steps":
+        """The same steps with the defaults that hold here for options that the task does not spell out.
+
+        A flow's come before the session's. Raises where nothing may begin here any more.
+        """
+        if scope := current_scope.get():
+            scope.check()
+        flow = current_flow_run.get()
+        defaults = session.defaults if flow is None else session.defaults | flow.defaults
         given = {name: value for name, value in defaults.items() if getattr(self.options, name, 0) is None}
         if self.policy.keep != "pure":  # it was said by another option
             given.pop("persist_result", None)
@@ -124,10 +131,10 @@ class Steps:
             bound: What they were bound to when it was queued.
             run: What hears of the step; None makes one where it is needed.
         """
-        if (session.defaults or current_flow_run.get() is not None) and (here := self.here(_defaults())) is not self:
-            return here.enter(args, kwargs, step, bound, run)
-        if scope := current_scope.get():
-            scope.check()
+        if session.defaults or current_scope.get() is not None or current_flow_run.get() is not None:
+            here = self.here()
+            if here is not self:
+                return here.enter(args, kwargs, step, bound, run)
         time, tell, policy = session.clock.time, session.bus.tell, bounded(self.policy)
         known, step = bool(step), step or next_step()
         try:
@@ -147,25 +154,32 @@ class Steps:
         if slot is not None:
             verdict, value = slot.first_look(step, policy)
             if isinstance(verdict, Hit):
-                return self._found(verdict, value, run)
+                if run is not None:
+                    return self._found(verdict, value, run)
+                tell(verdict)
+                return Ok(value), None, None
             slot.traits = identity.traits(values, handles)
             tell(Missed(step, verdict.at, verdict.why, slot.traits, slot.key))
         work = self._work(args, kwargs, step, slot, run or self.run(step, identity, values))
-        work.identity = identity
-        if slot is not None:
-            named = [value for _, value in identity.globals()]
-            work.mentions = (*identity.constants, *named, *identity.inputs(values))
-            work.seeds = identity.seeds
-            work.files = self.options.files  # type: ignore[assignment]  # a tuple by now
-            work.touching = {kind for handle in (*identity.handles, *handles) if (kind := reaches(handle))}
+        self._watched(work, identity, values, handles)
         return None, plan(step, policy, keyed=slot is not None, limited=work.turn is not None), work
 
-    def _found(self, hit: Hit, value: Any, run: TaskRun | None) -> Begun:
-        """A hit: its value, or a plan where hooks want to hear of it, for whoever performs plans can await, too."""
-        if self._hooks is None or not self._hooks.hits or run is None:
+    def _watched(self, work: Work, identity: Identity, values: tuple[Any, ...], handles: list[str]) -> None:
+        """What of the world counts for a step, where its result may be kept."""
+        work.identity = identity
+        if work.slot is None:
+            return
+        named = [value for _, value in identity.globals()]
+        work.mentions = (*identity.constants, *named, *identity.inputs(values))
+        work.seeds = identity.seeds
+        work.files = self.options.files  # type: ignore[assignment]  # a tuple by now
+        work.touching = {kind for handle in (*identity.handles, *handles) if (kind := reaches(handle))}
+
+    def _found(self, hit: Hit, value: Any, run: TaskRun) -> Begun:
+        """A hit that a run hears of; a plan where hooks do, too, for whoever performs plans can await."""
+        if self._hooks is None or not self._hooks.hits:
             session.bus.tell(hit)
-            if run is not None:
-                run.hear(hit)
+            run.hear(hit)
             return Ok(value), None, None
         work = Work(hit.step, lambda: value, None, session.clock, session.bus)
         work.run, work.hooks, work.outcome = run, self._hooks.bound(self.owner, run), Ok(value)
@@ -310,9 +324,3 @@ class Steps:
 def _told(hit: Hit, value: Any) -> Plan:
     yield Tell(hit)
     return Ok(value)
-
-
-def _defaults() -> dict[str, Any]:
-    """Options that hold here for tasks that do not spell them out: a flow's come before the session's."""
-    flow = current_flow_run.get()
-    return session.defaults if flow is None else session.defaults | flow.defaults

@@ -63,6 +63,8 @@ class Task(Generic[P, R]):
         self._check_parameters()
         self.steps = Steps(self, fn, options, self.name)
         self.isasync = self.steps.isasync
+        if self.steps.streams and options.isolate is not None:
+            raise ConfigurationError(f"{self.name}() is a generator: another process cannot hand on item by item")
 
     def _check_parameters(self) -> None:
         try:
@@ -111,7 +113,7 @@ class Task(Generic[P, R]):
         if home is self:
             return str(path)
         source = home if isinstance(home, Task) and home.fn is self.fn else self.fn
-        return _again, (source, self.options, self._self)
+        return _again, (source, self.options, self._self, self._kind)
 
     def with_options(self, **changes: Any) -> "Task[P, R]":
         """The same function with some options changed; those not named stay.
@@ -335,10 +337,10 @@ def _attribute(owner: Any, name: str) -> Any:
     return getattr(owner, name, None)
 
 
-def _again(source: Any, options: TaskOptions, of: tuple[Any, ...]) -> Task[..., Any]:
+def _again(source: Any, options: TaskOptions, of: tuple[Any, ...], kind: type = object) -> Task[..., Any]:
     """A task from a pickle: of a function, or as another task of the same function."""
     task: Task[..., Any] = Task(source.fn if isinstance(source, Task) else source, options)
-    task._self = of  # noqa: SLF001 - it is one of us
+    task._self, task._kind = of, kind  # noqa: SLF001 - it is one of us
     return task
 
 

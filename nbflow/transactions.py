@@ -39,6 +39,7 @@ __all__ = [
     "transaction",
 ]
 
+
 class CommitMode(StrEnum):
     """When a transaction commits: at its own end, with the one around it, or only when its `commit` is called."""
 

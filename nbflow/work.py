@@ -85,7 +85,7 @@ class Work:
         self.files: Collection[object] = ()
         """Files that count because the user said so."""
         self.repeats = False
-        """Whether a retry repeats no step within it that has succeeded, as that of a flow: then attempts do not multiply."""
+        """Whether it is a flow: its retries repeat no step that has succeeded, so attempts do not multiply."""
         self.transaction: Any = None
         """The transaction that the step is, where something depends on how it ends."""
         self.again: Callable[[], Any] | None = None

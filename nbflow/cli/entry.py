@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     sys.stdout, sys.stderr = _usable(sys.stdout), _usable(sys.stderr)
     try:
-        args = parse(sys.argv[1:] if argv is None else argv)
+        args = _parsed(sys.argv[1:] if argv is None else argv)
         code = _function(args.command)(args)
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
@@ -57,6 +57,13 @@ def _ending(error: BaseException) -> tuple[str, int]:
             first = f"{type(error).__name__}: {error}".splitlines()[0]
             found = f"this is a fault of nbflow: {first}; `python -X dev -m nbflow ...` shows where", 1
     return found
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    try:
+        return parse(words)
+    finally:
+        sys.stdout.flush()  # of help, which ends in SystemExit
 
 
 def _function(name: str) -> Callable[[argparse.Namespace], int]:

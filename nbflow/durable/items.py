@@ -83,11 +83,12 @@ class Items:
         value = self.left.get(key, self._values.get(key))
         return repr(value)[:60] if type(value) is str else short(value)
 
-    def again(self, key: bytes) -> bool:
-        """An item is not done after all; False where it is not at hand any more."""
-        if key not in self.left and key in self._values:
+    def again(self, key: bytes | None = None) -> None:
+        """An item is not done after all, or none of them is; those of an iterator are not at hand any more."""
+        if key is None:
+            self.left = self._values | self.left
+        elif key in self._values:
             self.left[key] = self._values[key]
-        return key in self.left
 
     @property
     def total(self) -> int | None:

@@ -104,8 +104,8 @@ class Job(Generic[T]):
             if self._try(marks.load):
                 self._marks = marks
                 self._check()
-        for key in self.items.known:
-            self._settle(key)
+        self.items.again()
+        self._settle()
 
     def _try(self, work: Callable[[], object]) -> bool:
         """Use the ledger; what the disk refuses costs one warning, and a rerun some day."""
@@ -118,11 +118,16 @@ class Job(Generic[T]):
             return False
         return True
 
-    def _settle(self, key: bytes) -> None:
-        if self._marks is not None and key in self._marks.known:
-            self.items.left.pop(key, None)
-        else:
-            self.items.again(key)
+    def _settle(self) -> None:
+        """Of the items that have come, those that are known to be done are not left."""
+        left = self.items.left
+        if self._marks is not None:
+            done = left.keys() & self._marks.known.keys()
+            if len(done) == len(left):
+                left.clear()
+            else:
+                for key in done:
+                    left.pop(key, None)
 
     def _check(self) -> None:
         """Values that are gone from the store make their items undone."""
@@ -170,8 +175,7 @@ class Job(Generic[T]):
             self.start(b"" if store is None else latest(ledger_of(store, session.durability), self.name))
         elif self._marks is not None:
             self._try(self._marks.load)
-        for key in [*self.items.left]:
-            self._settle(key)
+        self._settle()
 
     @property
     def done(self) -> int:
@@ -296,8 +300,7 @@ class Job(Generic[T]):
         """
         self._refresh()
         self.items.all()
-        for key in [*self.items.left]:
-            self._settle(key)
+        self._settle()
         if self.items.left and not partial:
             raise InterfaceError(f"the job {self.name!r} has come to {self._progress()}: loop over it until its end")
         found, lost = self.values()

@@ -1,15 +1,17 @@
 """What the ledger says of jobs: which items are done, and where their values are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from nbflow.durable.ledger import Execute, Ledger
 
 __all__ = ["JobStatus", "Mark", "Marks", "forget", "jobs", "latest"]
 
-_LOAD: Final = "SELECT number, item, entry, place FROM Items WHERE job = ?"
-_SINCE: Final = "SELECT number, item, entry, place FROM Items WHERE number > ? AND job = ?"
+_LOAD: Final = "SELECT item, entry, place FROM Items WHERE job = ?"
+_SINCE: Final = "SELECT item, entry, place FROM Items WHERE number > ? AND job = ?"
+_LAST: Final = "SELECT coalesce(max(number), 0) FROM Items"
 _ONE: Final = "SELECT entry, place FROM Items WHERE job = ? AND item = ?"
 _PUT: Final = """
 INSERT INTO Items (job, item, entry, place) VALUES (?, ?, ?, ?)
@@ -23,6 +25,9 @@ _JOBS: Final = """
 SELECT name, (SELECT count(*) FROM Items WHERE Items.job = Jobs.job), total, changed FROM Jobs
 WHERE job = (SELECT job FROM Jobs AS Other WHERE Other.name = Jobs.name ORDER BY changed DESC, job DESC LIMIT 1)
 ORDER BY changed DESC, job DESC"""
+
+
+_item, _mark = itemgetter(0), itemgetter(1, 2)
 
 
 class Mark(NamedTuple):
@@ -67,15 +72,12 @@ class Marks:
         Raises:
             StoreError: The ledger cannot be read.
         """
-        last = self._last
-        self._take(self._ledger.read(_SINCE, last, self._job) if last else self._ledger.read(_LOAD, self._job))
-
-    def _take(self, rows: Iterable[Sequence[Any]]) -> None:
-        known, last = self.known, self._last
-        for number, item, entry, place in rows:
-            known[item] = Mark(entry, place)
-            last = max(last, number)
-        self._last = last
+        ((last,),) = self._ledger.read(_LAST) or ((0,),)
+        if last > self._last:
+            since = (_SINCE, self._last, self._job) if self._last else (_LOAD, self._job)
+            rows = self._ledger.read(*since)
+            self.known.update(zip(map(_item, rows), map(Mark._make, map(_mark, rows)), strict=True))
+            self._last = last
 
     def enter(self, total: int | None, now: float) -> None:
         """Write down that the job begins, with so many items.

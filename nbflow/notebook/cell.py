@@ -77,6 +77,7 @@ class Step:
         self.stage: Stage | None = None
         self.attempt: Attempt | None = None
         self.beating: asyncio.TimerHandle | None = None
+        self.unserved = ""
 
     # The loop in the cell
 
@@ -289,7 +290,11 @@ class Step:
         """What the cell left behind when an entry was made; it goes into effect on the inputs as they were."""
         assert self.decision.slot is not None
         if self.stage is not None:
-            self.stage.rollback()
+            try:
+                self.stage.rollback()
+            except UnstorableError as refused:
+                self.unserved = f"no stale result instead: {refused}"
+                raise
         found: Recording = self.decision.slot.load(load)
         return found
 
@@ -305,7 +310,9 @@ class Step:
         return True
 
     def _failed(self, error: BaseException) -> None:
-        more = ""
+        more = self.unserved
+        if more:
+            error.add_note(f"nbflow: {more}")
         if self.decision.options.rollback and self.stage is not None:
             try:
                 self.stage.rollback()

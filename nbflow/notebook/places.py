@@ -13,7 +13,8 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 __all__ = [
-    "CodePath", "definitions", "imports", "leads_to", "mentioned", "places", "speaks_of", "targets", "unbinds",
+    "CodePath", "definitions", "imports", "leads_to", "mentioned", "places", "speaks_of", "statements", "targets",
+    "unbinds",
 ]  # fmt: skip
 
 CodePath = tuple[tuple[str, int], ...]
@@ -83,19 +84,27 @@ def targets(statement: ast.stmt) -> set[str]:
     return set()
 
 
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a cell and those within them, but for those of functions and classes."""
+    todo: list[ast.AST] = [*reversed(body)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.stmt):
+            yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            parts = [getattr(node, part, ()) for part in ("body", "handlers", "cases", "orelse", "finalbody")]
+            todo += reversed([each for part in parts for each in part])
+
+
 def imports(body: list[ast.stmt]) -> list[str]:
     """Modules that the statements import by themselves, and that are loaded: `import a.b` gives `a` its `b`."""
     found: dict[str, None] = {}
-    todo: list[ast.AST] = [*reversed(body)]
-    while todo:
-        match node := todo.pop():
+    for statement in statements(body):
+        match statement:
             case ast.Import(names=names):
                 found |= dict.fromkeys(each.name for each in names)
             case ast.ImportFrom(module=str(module), names=names, level=0):
                 found |= dict.fromkeys([module, *(f"{module}.{each.name}" for each in names)])
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
-                continue
-        todo += reversed([*ast.iter_child_nodes(node)])
     return [name for name in found if name in sys.modules and name != "__main__"]
 
 

@@ -13,12 +13,12 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from nbflow.keys import origin
+from nbflow.notebook.places import statements
 
 __all__ = ["Patch", "Patches", "globals_set", "put", "put_environment"]
 
 _STORE, _EXTENDED = dis.opmap["STORE_GLOBAL"], dis.opmap["EXTENDED_ARG"]
 _LOADS = {dis.opmap["LOAD_GLOBAL"]: 1, dis.opmap["LOAD_NAME"]: 0}
-_SIMPLE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Delete, ast.Expr)
 _MISSING = object()
 
 Patch = tuple[Any, str, Any]
@@ -49,9 +49,9 @@ def globals_set(values: Iterable[Any], namespace: Mapping[str, Any]) -> frozense
 
 
 def _functions(value: Any) -> Iterator[FunctionType]:
-    if isinstance(value, FunctionType):
+    if type(value) is FunctionType:
         yield value
-    elif isinstance(value, type):
+    elif issubclass(type(value), type):
         for each in vars(value).values():
             inner = getattr(each, "__func__", each)
             if isinstance(inner, FunctionType):
@@ -91,12 +91,10 @@ class _Target(NamedTuple):
 
     Attributes:
         chain: A name, then attributes.
-        counted: Whether it is set by what it was.
         sure: Whether it is set whatever happens.
     """
 
     chain: tuple[str, ...]
-    counted: bool
     sure: bool
 
 
@@ -113,21 +111,18 @@ class Patches:
         self.targets = [*_targets(body)]
         self.namespace = namespace
         self.before = {target.chain: self._value(target.chain) for target in self.targets}
-        self.undone = [(self._owner(chain), chain[-1], value) for chain, value in self.before.items()]
         self.spaces = {
             name: dict(vars(module)) for name in modules if isinstance(module := sys.modules.get(name), ModuleType)
         }
 
-    def made(self) -> tuple[list[Patch], str]:
-        """What was set; and what was changed by what it was, in words, `""` if nothing."""
+    def made(self) -> list[Patch]:
+        """What was set."""
         found: list[Patch] = []
-        for chain, counted, sure in self.targets:
+        for chain, sure in self.targets:
             owner = self._owner(chain)
             if owner is None:
                 continue
             value = getattr(owner, chain[-1], Gone)
-            if counted and value is not self.before[chain]:
-                return [], ".".join(chain)
             if sure or value is not self.before[chain]:
                 found.append((owner, chain[-1], value))
         for name, before in self.spaces.items():
@@ -139,11 +134,7 @@ class Patches:
             if changed:
                 set_by = globals_set(before.values(), now)
                 found += [(module, key, now[key]) for key in changed if key in set_by]
-        return found, ""
-
-    def undo(self) -> None:
-        """Set everything as it was."""
-        put([each for each in self.undone if each[0] is not None])
+        return found
 
     def _value(self, chain: tuple[str, ...]) -> Any:
         owner = self._owner(chain)
@@ -151,15 +142,16 @@ class Patches:
 
     def _owner(self, chain: tuple[str, ...]) -> Any:
         """What the last attribute belongs to, if that is a module or a class that another kernel finds again."""
-        value = self.namespace.get(chain[0])
+        value: Any = self.namespace.get(chain[0])
         for attribute in chain[1:-1]:
-            if not isinstance(value, ModuleType | type):
+            if not issubclass(type(value), ModuleType | type):
                 return None
             value = getattr(value, attribute, None)
-        if isinstance(value, type):
+        if issubclass(type(value), type):
             home = sys.modules.get(value.__module__)
             return value if value.__module__ not in origin.MAIN and _found(home, value.__qualname__) is value else None
-        return value if isinstance(value, ModuleType) and value.__name__ not in origin.MAIN else None
+        module = value if issubclass(type(value), ModuleType) else None
+        return module if getattr(module, "__name__", "__main__") not in origin.MAIN else None
 
 
 def _found(home: Any, name: str) -> Any:
@@ -169,28 +161,26 @@ def _found(home: Any, name: str) -> Any:
 
 
 def _targets(body: list[ast.stmt]) -> Iterator[_Target]:
-    """Chains of attributes that statements at the top of a cell set, delete or count on."""
-    todo: list[tuple[ast.AST, bool]] = [(each, isinstance(each, _SIMPLE)) for each in body]
-    while todo:
-        node, sure = todo.pop()
-        match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
-                continue
-            case ast.AugAssign(target=ast.Attribute() as target):
-                todo.append((node.value, sure))
-                if chain := _chain(target):
-                    yield _Target(chain, counted=True, sure=sure)
-                continue
-            case ast.Attribute(ctx=ast.Store() | ast.Del()):
-                if chain := _chain(node):
-                    yield _Target(chain, counted=False, sure=sure)
-            case ast.Call(
-                func=ast.Name(id="setattr" | "delattr"),
-                args=[ast.Name() | ast.Attribute() as owner, ast.Constant(value=str(name)), *_],
+    """Chains of attributes that statements of a cell set or delete."""
+    top = {*map(id, body)}
+    for statement in statements(body):
+        sure = id(statement) in top
+        aims: list[ast.expr] = []
+        match statement:
+            case ast.Assign(targets=targets) | ast.Delete(targets=targets):
+                aims = targets
+            case ast.AnnAssign(target=target) | ast.For(target=target) | ast.AsyncFor(target=target):
+                aims = [target]
+            case ast.Expr(
+                value=ast.Call(
+                    func=ast.Name(id="setattr" | "delattr"),
+                    args=[ast.Name() | ast.Attribute() as owner, ast.Constant(value=str(name)), *_],
+                )
             ):
-                if chain := _chain(owner):
-                    yield _Target((*chain, name), counted=False, sure=sure)
-        todo += [(each, sure) for each in ast.iter_child_nodes(node)]
+                aims = [ast.Attribute(owner, name, ast.Store())]
+        for node in (each for aim in aims for each in ast.walk(aim)):
+            if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load) and (chain := _chain(node)):
+                yield _Target(chain, sure)
 
 
 def _chain(node: ast.expr) -> tuple[str, ...]:

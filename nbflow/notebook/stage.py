@@ -88,7 +88,6 @@ class Stage:
             self.namespace.update(self.before)
             self.namespace.pop("__warningregistry__", None)  # a warning is shown by each attempt
             ambient.make(ambient.changes(self.settings), undo=True)
-            self.patches.undo()
             put_environment({name: self.environment.get(name) for name in self.assigned})
             self.heap.rollback(self._read())
             if self.random is not None:
@@ -170,9 +169,7 @@ class Stage:
             remade,
         )
         classes, settings = self._changed_classes(statements), ambient.changes(self.settings)
-        patches, counted = self.patches.made()
-        if counted:
-            raise UnstorableError(f"{counted} is counted on, which a hit could not do; bind a name instead")
+        patches = self.patches.made()
         loaded = imports([*self.cell.body, *self.cell.names.texts])
         return Recording(
             bound, deleted, changed, classes=classes, settings=settings, patches=patches, imports=loaded

@@ -632,6 +632,7 @@ function view(store, model, el) {
     run();
   });
   on(tools, "keydown", event => {
+    if (event.key === "Escape") { choose(null); grid.focus(); }
     const all = Object.values(buttons), at = all.indexOf(document.activeElement);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1 }[event.key];
     if (to !== undefined) { event.preventDefault(); all[(to + all.length) % all.length].focus(); }

@@ -143,8 +143,13 @@ class _Run:
         self._board.seal()
         self._ended = True
         if self._kind == "print" or not self._board.busy:
-            self._pump.stop()
+            kept = self._kind == "keep" and self._panel is not None
+            if not kept:
+                self._pump.stop()
             self._freeze()
+            if kept:
+                self._output.outlive()
+                self._pump.start()
             return
         # What is saved before the last step ends shall not be what was known at the beginning.
         self._output.write(self._bundle() if self._panel is None else self._panel.bundle())
@@ -171,13 +176,13 @@ class _Run:
 
     def _draw(self) -> bool:
         """In the pump's thread."""
+        if self._frozen:  # what is kept goes on until the page has surely got everything
+            return self._panel is not None and not self._panel.closed and bool(self._panel.draw())
         if not self._ended or self._output.written or self._board.busy:
             self._open()
         if self._ended and not self._board.busy:
-            if self._kind == "keep" and self._panel is not None and self._panel.draw():
-                return True
             self._freeze()
-            return False
+            return self._kind == "keep"
         if self._kind not in LIVE:
             self._output.write(self._bundle())
         elif self._panel is None:
@@ -200,6 +205,7 @@ class _Run:
             if view.total:
                 sys.stderr.write(text.text(view) + "\n")
         elif self._panel is not None and self._kind == "keep":
+            self._panel.draw()
             self._output.write(self._panel.bundle())
         elif self._panel is not None:
             self._panel.freeze()

@@ -85,7 +85,9 @@ def program(tmp_path, service):
 def test_programs_are_prefects_but_for_their_imports():
     """A user who changes `prefect` to `nbflow` in the import lines would have to change more."""
     for path in PROGRAMS.glob("*.py"):
-        elsewhere = [line for line in path.read_text().splitlines() if not line.startswith(("from nbflow", "import nbflow"))]
+        elsewhere = [
+            line for line in path.read_text().splitlines() if not line.startswith(("from nbflow", "import nbflow"))
+        ]
         assert not [line for line in elsewhere if "nbflow" in line], path
     assert len(list(PROGRAMS.glob("*.py"))) == 10
 

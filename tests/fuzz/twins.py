@@ -117,30 +117,31 @@ class Twins:
         return None
 
     def session(self, cells):
+        """Runs the cells from an empty namespace; all are asked for at once, so that no kernel waits for the other."""
         for kernel in (self.plain, self.cached):
             self.house(kernel, "__fresh__()")
-        for at, cell in enumerate(cells):
-            started = (self.ask(self.plain, cell.plain), self.ask(self.cached, cell.cached))
-            (plain, _), (cached, out) = (self.answer(*each) for each in started)
-            self.tally.cells += 1
-            self.tally.hits += hit(out)
-            if plain != cached:
-                return Difference((cells,), at, plain, cached, told(out))
-        return None
+        asked = [(self.ask(self.plain, cell.plain), self.ask(self.cached, cell.cached)) for cell in cells]
+        found = None
+        for at, (one, other) in enumerate(asked):
+            (plain, _), (cached, out) = self.answer(*one), self.answer(*other)
+            if found is None:
+                self.tally.cells += 1
+                self.tally.hits += hit(out)
+                if plain != cached:
+                    found = Difference((cells,), at, plain, cached, told(out))
+        return found
 
     @staticmethod
     def ask(kernel, code):
-        return kernel, kernel.client.execute(code, user_expressions={"picture": "__picture__()"})
+        """Asks for a cell, and for a picture of what it leaves behind."""
+        picture = {"picture": "__picture__()"}
+        cell = kernel.client.execute(code, stop_on_error=False)
+        return kernel, cell, kernel.client.execute("", silent=True, user_expressions=picture)
 
-    def answer(self, kernel, message):
+    def answer(self, kernel, cell, picture):
         """Outputs and namespace behind a cell, and all that it showed."""
-        reply, out = kernel.finish(message)
-        if reply["status"] != "ok":
-            asked = kernel.client.execute("", silent=True, user_expressions={"picture": "__picture__()"})
-            picture, _ = kernel.finish(asked)
-        else:
-            picture = reply
-        drawn = picture["user_expressions"]["picture"]
+        _, out = kernel.finish(cell)
+        drawn = kernel.finish(picture)[0]["user_expressions"]["picture"]
         assert drawn["status"] == "ok", drawn
         return (tuple(self.shown(users(out))), ast.literal_eval(drawn["data"]["text/plain"])), out
 

@@ -210,7 +210,6 @@ REFUSED = {
         "logging.basicConfig(level='INFO', force=True)\nx = 1",
         "it changed the handlers of logging",
     ),
-    "a counter of a module": ("import math\nmath.zork = 1", "math.zork += 1\nx = 1", "math.zork is counted on"),
     "an anonymous overload": (
         "import functools",
         "@functools.singledispatch\ndef f(x): return 'o'\n@f.register\ndef _(x: int): return 'i'",

@@ -126,6 +126,19 @@ def test_a_stale_result_instead_of_an_error(k, flags, trouble, why):
     assert k.value(LEFT) == "([], False)"
 
 
+def test_why_a_stale_result_is_not_served(k):
+    """One sees an error where an old result was asked for: is there none, or could it not be used?"""
+    cell = "%%task --stale-on-error --expires 0.001\nif builtins.tries:\n    a.name = 'n'\n    raise OSError('down')\ny = len(a)"
+    k.out("import builtins, pandas as pd\nbuiltins.tries = 0\na = pd.Index([1])")
+    assert "stored" in told(k.out(cell))
+    k.out("builtins.tries = 1")
+    reply, out = k.run(cell)
+    assert reply["status"] == "error"
+    why = "no stale result instead: a: a Index was changed, and cannot be changed again in place"
+    assert f"nbflow: {why}" in error(out)
+    assert why in told(out)
+
+
 def test_an_interrupt_is_not_answered_by_a_stale_result(k):
     """Ctrl-C would end one cell, and Run All go on with the next one."""
     cell = "%%task t --expires 0.001 --stale-on-error\nimport builtins, time\nprint('here')\nif builtins.tries: time.sleep(30)"

@@ -29,7 +29,9 @@ async def later(n):
 
 def shown(out):
     """The text of the panel under a cell."""
-    return [each[1] for each in out if each[0] in ("display_data", "update_display_data") and "nbflow" in (each[1] or "")]
+    return [
+        each[1] for each in out if each[0] in ("display_data", "update_display_data") and "nbflow" in (each[1] or "")
+    ]
 
 
 def test_flows_in_cells():
@@ -43,7 +45,9 @@ def test_flows_in_cells():
         flow_row = next(i for i, row in enumerate(rows) if "etl(3)" in row)
         tasks = [row for row in rows if "double(" in row]
         assert len(tasks) == 3
-        assert all(rows.index(each) > flow_row and indent(each, "double") > indent(rows[flow_row], "etl") for each in tasks)
+        assert all(
+            rows.index(each) > flow_row and indent(each, "double") > indent(rows[flow_row], "etl") for each in tasks
+        )
         assert not [each for each in out if each[0] == "stream"], "prints are logged, and the log is shown in the panel"
 
         # the same again: its tasks are hits

@@ -1,4 +1,4 @@
-"""Random notebooks, cached and plain: 100 of them here; `python -m tests.fuzz` runs as many as one likes."""
+"""Random notebooks, cached and plain: 300 of them here; `python -m tests.fuzz` runs as many as one likes."""
 
 import pytest
 
@@ -10,7 +10,7 @@ EACH = 25
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("first", range(0, 100, EACH))
+@pytest.mark.parametrize("first", range(0, 300, EACH))
 def test_a_cached_notebook_is_the_plain_notebook(first):
     """Whatever a hit leaves behind, says or shares otherwise than a run is a wrong result that nobody sees."""
     with Twins() as twins:

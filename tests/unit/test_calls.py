@@ -332,6 +332,101 @@ class TestDependencies:
         assert resolve_futures_to_results(plain) is plain and resolve_futures_to_states(plain) is plain
 
 
+    def test_a_cancelled_step_says_so(self, fresh):
+        """It would look like one that failed, or still waits."""
+        go = threading.Event()
+
+        @task(persist_result=False)
+        def work(x=None):
+            assert go.wait(PATIENCE)
+
+        waiting = work.submit(first := work.submit())
+        assert waiting.cancel() and waiting.state.name == "Cancelled" and waiting.state.is_final()
+        go.set()
+        first.result(PATIENCE)
+
+    def test_items_that_cannot_even_be_told_of_stay_alone(self, fresh):
+        """One bad item would take the others down, or the panel."""
+
+        class Rude(Exception):
+            def __str__(self):
+                raise RuntimeError("no text")
+
+            def __reduce__(self):
+                raise RuntimeError("no pickle")
+
+        class Shy:
+            def __repr__(self):
+                raise RuntimeError("no repr")
+
+        @task(persist_result=True, ignore=["shy"])
+        def work(x, shy):
+            if x == 1:
+                raise Rude
+            return x
+
+        futures = work.map([0, 1, 2], unmapped(Shy()))
+        assert futures.result(PATIENCE, errors="skip") == [0, 2]
+        assert isinstance(futures[1].result(raise_on_failure=False), Rude) and futures[1].state.is_failed()
+        assert [work.is_cached(x, Shy()) for x in range(3)] == [True, False, True]
+        assert work.map([0, 1, 2], unmapped(Shy())).result(PATIENCE, errors="skip") == [0, 2]
+        assert len(told(fresh, e.Hit)) == 2
+
+
+class TestKeyFunctions:
+    def test_they_get_values_and_the_run(self, fresh):
+        """A key would be made of a future, and never be found again; one of the run's name would raise."""
+        seen = []
+
+        def key(context, parameters):
+            seen.append((context.task.name, context.task_run.name, context.parameters == parameters, parameters))
+            return str(parameters["x"])
+
+        @task(cache_key_fn=key, task_run_name="run-{x}")
+        def work(x, y=2):
+            return x
+
+        one = task(lambda: 1).submit()
+        assert work(one) == work.submit([one][0]).result(PATIENCE) == work(1) == 1
+        assert seen == [("work", "run-1", True, {"x": 1, "y": 2})] * 3 and len(told(fresh, e.Hit)) == 2
+
+    def test_one_that_never_repeats_never_hits(self, fresh):
+        """A random key would be kept for nothing but the file system."""
+        keys = iter("abc")
+
+        @task(cache_key_fn=lambda context, parameters: next(keys), ignore=[])
+        def work():
+            return 1
+
+        work()
+        work()
+        assert not told(fresh, e.Hit)
+
+    def test_the_object_of_a_method_counts_unless_it_is_left_out(self, fresh):
+        """Two sources would serve each other's rows; or equal ones could never share."""
+
+        class Source:
+            def __init__(self, url):
+                self.url = url
+
+            @task(persist_result=True)
+            def rows(self, x):
+                return self.url
+
+            @task(cache_policy=INPUTS - "self")
+            def shared(self, x):
+                return self.url
+
+            @task(cache_key_fn=lambda context, parameters: parameters["self"].url)
+            def keyed(self, x):
+                return x
+
+        a, b = Source("a"), Source("b")
+        assert (a.rows(1), b.rows(1), Source("a").rows(1)) == ("a", "b", "a") and len(told(fresh, e.Hit)) == 1
+        assert (a.shared(1), b.shared(1)) == ("a", "a")
+        assert (a.keyed(1), b.keyed(2), a.keyed(3)) == (1, 2, 1)
+
+
 class TestNames:
     @pytest.mark.parametrize(
         ("given", "name"),

@@ -163,7 +163,7 @@ def test_options_that_cannot_be_meant(option, match):
 
 def test_options_are_accepted_as_prefect_has_them(fresh):
     """A program of Prefect's would have to change its options."""
-    options = {each: None for each in FlowOptions.__dataclass_fields__} | {"validate_parameters": True}
+    options = dict.fromkeys(FlowOptions.__dataclass_fields__) | {"validate_parameters": True}
     assert flow(**options)(lambda: 1)() == 1
     names = set(FlowOptions.__dataclass_fields__)
     assert {"retries", "retry_delay_seconds", "task_runner", "on_crashed", "cache_result_in_memory"} <= names
@@ -471,7 +471,7 @@ def test_an_async_flow_fails_as_another_one(fresh):
 def test_a_cancelled_async_flow(fresh):
     """Cancelling a flow would leave its steps queued, or be taken for a failure."""
     hooked = []
-    gate = threading.Event()
+    gate, begun = threading.Event(), asyncio.Event()
 
     @task(persist_result=False)
     def slow(x):
@@ -480,12 +480,12 @@ def test_a_cancelled_async_flow(fresh):
     @flow(task_runner=ThreadPoolTaskRunner(max_workers=1), on_cancellation=[lambda *args: hooked.append(args)])
     async def start():
         futures.extend(slow.submit(each) for each in range(3))
+        begun.set()
         await asyncio.sleep(PATIENCE)
 
     async def main():
         running = asyncio.ensure_future(start())
-        while len(futures) < 3:
-            await asyncio.sleep(0)
+        await begun.wait()
         running.cancel()
         await running
 
@@ -554,7 +554,10 @@ def test_passwords_are_not_shown(fresh):
     assert "ann" in repr(fresh.events)
 
 
-@pytest.mark.parametrize(("given", "inner", "kept"), [(True, {}, True), (False, {}, False), (True, {"persist_result": False}, False), (None, {}, False)])
+@pytest.mark.parametrize(
+    ("given", "inner", "kept"),
+    [(True, {}, True), (False, {}, False), (True, {"persist_result": False}, False), (None, {}, False)],
+)
 def test_tasks_take_over_what_they_do_not_say(fresh, given, inner, kept):
     """`persist_result=` of a flow would not reach its tasks, or would reach those that say otherwise."""
     calls = Counter()
@@ -769,7 +772,9 @@ def test_a_failed_flow_goes_on_where_it_stopped(fresh):
     assert calls.calls == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("attempts", "hooks"), [(1, ["running", "failed"]), (3, ["running", "running", "running", "failed"])])
+@pytest.mark.parametrize(
+    ("attempts", "hooks"), [(1, ["running", "failed"]), (3, ["running", "running", "running", "failed"])]
+)
 def test_hooks_of_a_failure(fresh, attempts, hooks):
     """A hook would be called for each attempt, or for none."""
     seen = []

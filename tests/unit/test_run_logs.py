@@ -210,7 +210,14 @@ etl()
 @pytest.mark.parametrize(
     ("setup", "lines"),
     [
-        ("", ["INFO    | Task run 'work' - working on 1", "INFO    | Task run 'work' - printed", "WARNING | Flow run 'etl' - done"]),
+        (
+            "",
+            [
+                "INFO    | Task run 'work' - working on 1",
+                "INFO    | Task run 'work' - printed",
+                "WARNING | Flow run 'etl' - done",
+            ],
+        ),
         (
             "logging.basicConfig(format='%(levelname)s %(message)s')",
             ["INFO working on 1", "INFO printed", "WARNING done"],

@@ -94,12 +94,15 @@ def test_what_outcomes_are():
         (Err(concurrent.futures.CancelledError()), "Cancelled", "CANCELLED"),
         (Err(asyncio.CancelledError()), "Cancelled", "CANCELLED"),
         (Err(NotReadyError("x")), "NotReady", "PENDING"),
+        (Err(FailedRun("x")), "Failed", "FAILED"),
+        (Err(CrashedRun("x")), "Crashed", "CRASHED"),
     ]
     for outcome, name, kind in cases:
         state = state_of(outcome)
         assert (state.name, state.type) == (name, kind)
     assert state_of(Ok(3), cached=True).name == "Cached"
     assert state_of(Ok(returned)) is returned and state_of(Err(FailedRun("mine"), returned)) is returned
+    assert state_of(Err(FailedRun("no rows"))).message == "no rows"
     assert "aborted" in state_of(Err(SystemExit(1))).message
     with pytest.raises(NotReadyError):
         state_of(Err(NotReadyError("x"))).result()

@@ -52,4 +52,8 @@ if __name__ == "__main__":
     scale = float(sys.argv[1])
     print(ingest([("hall", {"temp": 20 * scale, "unit": "C"}), ("roof", {"temp": 4 * scale, "unit": "C"})]))
     with sqlite3.connect(PATH) as connection:
-        print(json.dumps({sensor: json.loads(payload) for sensor, payload in connection.execute("select * from readings")}))
+        print(
+            json.dumps(
+                {sensor: json.loads(payload) for sensor, payload in connection.execute("select * from readings")}
+            )
+        )

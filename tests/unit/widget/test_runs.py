@@ -223,6 +223,8 @@ def test_nothing_of_ours_listens_after_the_cell(at):
         ("auto", {}, "widget"),
         ("auto", {"message": "0a1b2c3d_4242_7"}, "html"),
         ("widget", {"message": "0a1b2c3d_4242_7"}, "widget"),
+        ("keep", {}, "keep"),
+        ("basic", {}, "basic"),
         ("html", {}, "html"),
         ("text", {}, "text"),
         ("off", {}, "off"),
@@ -235,6 +237,25 @@ def test_nothing_of_ours_listens_after_the_cell(at):
 def test_the_setting_means_what_can_be_shown_here(setting, options, expected):
     """Else nbclient would save the state of widgets that nobody saw, or a terminal would print unasked."""
     assert runs.mode(setting, Shell(**options)) == expected
+
+
+@pytest.mark.parametrize("setting", ["auto", "widget", "keep"])
+def test_databricks_gets_widgets_that_it_can_draw(setting, monkeypatch):
+    """Else a notebook there would show an empty box."""
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "15.4")
+    assert runs.mode(setting, Shell()) == "basic"
+    assert runs.mode("html", Shell()) == "html" and runs.mode("auto", Shell(kernel=None)) == "off"
+
+
+@pytest.mark.parametrize(("setting", "live"), [("widget", False), ("basic", False), ("keep", True)])
+def test_what_is_left_of_a_live_panel_when_its_cell_has_ended(at, setting, live):
+    """Else a user who wants to filter after the run could not, or a saved notebook would say that steps still run."""
+    shell, bus = at(setting)
+    shows = lambda: shell.display_pub.wait_for(lambda message: LIVE in message.data)  # noqa: E731 - a step of the cell
+    shell.cell(*started(1, "slow"), shows, Completed(1, T + 5, 5.0, 1), bus=bus)
+    shell.display_pub.wait_for(lambda message: "✓ ran" in message.data["text/plain"])
+    (data,) = shell.display_pub.shown()
+    assert (LIVE in data) is live and "✓ ran" in data["text/plain"]
 
 
 def test_off_is_off(at):
