@@ -13,6 +13,7 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Literal, NamedTuple
 
 from nbflow import world
+from nbflow.around import Around, own_frames
 from nbflow.call import TaskSlot
 from nbflow.engine import advance, value_of
 from nbflow.errors import DamagedError, NbflowError, UnstorableError
@@ -23,7 +24,7 @@ from nbflow.step.plan import Plan
 from nbflow.store import Store
 from nbflow.store.serializers import PICKLE, Serializer
 from nbflow.timeouts import await_within, call_within
-from nbflow.work import Around, Work, own_frames
+from nbflow.work import Work
 
 __all__ = [
     "Resume",

@@ -183,6 +183,8 @@ class Identity:
         return digest.hexdigest()
 
     def _made(self, values: tuple[Any, ...], run: TaskRun | None = None) -> tuple[str | None, ...]:
+        if run is not None and run.keys is not None:
+            return run.keys
         context = TaskContext(self._owner, dict(zip(self.names, values, strict=True)), run)
         made: list[str | None] = []
         for function in self._functions:
@@ -196,6 +198,8 @@ class Identity:
             if key is not None and not isinstance(key, str):
                 raise ConfigurationError(f"cache_key_fn {name}() returned {key!r}: give text, or None for no key")
             made.append(key)
+        if run is not None:
+            run.keys = tuple(made)
         return tuple(made)
 
     def globals(self) -> tuple[tuple[str, Any], ...]:
@@ -212,12 +216,13 @@ class Identity:
         run = [("flow run", flow.id)] if self._run else []
         return run + [(f"flow parameter {name}", value) for name, value in flow.parameters.items() if self._flow]
 
-    def traits(self, values: tuple[Any, ...], handles: list[str] | None = None) -> Traits:
+    def traits(self, values: tuple[Any, ...], handles: list[str] | None = None, run: TaskRun | None = None) -> Traits:
         """What the key is made of, part by part: `explain` compares it with other entries.
 
         Args:
             values: As bound.
             handles: Receives the names of the types of live handles among them.
+            run: What asked for the key.
         """
         traits = {**self._traits}
         for (label, name), value in zip(self._inputs, self.inputs(values), strict=True):
@@ -228,7 +233,7 @@ class Identity:
         if self._files:
             named.append(("files", self._files))
         if self._functions:
-            made = self._made(values)
+            made = self._made(values, run)
             named.append(("the key", made[0] if len(made) == 1 else made))
         for label, value in named:
             traits[label] = trait(value, label, handles)

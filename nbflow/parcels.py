@@ -159,9 +159,20 @@ def packed(value: Any) -> bytes:
     """A value as bytes. Whatever cannot go raises what pickle raises."""
     if type(value) in _ATOMS:
         return pickle.dumps(value, 5)
+    if type(value) is tuple and _plain(value):  # the arguments of most calls
+        return pickle.dumps(value, 5)
     file = BytesIO()
     _pickler()(file).dump(value)
     return file.getvalue()
+
+
+def _plain(call: tuple[Any, ...]) -> bool:
+    return all(
+        type(each) in _ATOMS
+        or (type(each) is tuple and _ATOMS.issuperset(map(type, each)))
+        or (type(each) is dict and _ATOMS.issuperset(map(type, each.values())) and _ATOMS.issuperset(map(type, each)))
+        for each in call
+    )
 
 
 def sources(function: Callable[..., Any]) -> bytes:

@@ -146,23 +146,40 @@ def _stream(work: Work, call: bytes) -> str:
     return blake2b(work.slot.key.encode() if work.slot else call, digest_size=16).hexdigest()
 
 
-_homes: dict[Any, bytes] = {}
+class _Here:
+    """What holds in this process, packed; anew when it has changed. The whole environment is compared as one."""
+
+    def __init__(self) -> None:
+        self.known: tuple[Any, ...] = ()
+        self.packed = b""
+
+    def __call__(self) -> bytes:
+        store = session.store_or_none() if session.caching else None
+        level, environ = logging.getLogger().level, os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - in C
+        now = store, session.settings, session.caching, session.strict, level, environ
+        if now != self.known or not self.packed:
+            mark = () if store is None else store.mark
+            home = Home(
+                "" if store is None else str(store.folder), mark, self._settings(), _variables(), level, __version__
+            )
+            self.packed = pickle.dumps(home, 5)
+            self.known = () if store is not None and not mark else (*now[:-1], environ.copy())
+        return self.packed
+
+    def _settings(self) -> dict[str, Any]:
+        settings = session.settings
+        shared: dict[str, Any] = {"cache": session.caching, "strict": session.strict}
+        return shared | {"verify": settings.verify, "max_size": settings.max_size}
 
 
-def _home() -> bytes:
-    settings, store = session.settings, session.store_or_none() if session.caching else None
-    folder, mark = ("", ()) if store is None else (str(store.folder), store.mark)
-    variables = {name: value for name, value in os.environ.items() if name.startswith("NBFLOW_")}
-    variables.pop(eventlog.VARIABLE, None)
-    level = logging.getLogger().level
-    name = folder, mark, session.caching, session.strict, settings.verify, settings.max_size, level, *variables.items()
-    found = _homes.get(name)
-    if found is None:
-        chosen: dict[str, Any] = {"cache": session.caching, "strict": session.strict}
-        chosen |= {"verify": settings.verify, "max_size": settings.max_size}
-        _homes.clear()
-        found = _homes[name] = pickle.dumps(Home(folder, mark, chosen, variables, level, __version__), 5)
+def _variables() -> dict[str, str]:
+    """Environment variables that are nbflow's; not where events go, which come back with the answer."""
+    found = {name: value for name, value in os.environ.items() if name.startswith("NBFLOW_")}
+    found.pop(eventlog.VARIABLE, None)
     return found
+
+
+_home = _Here()
 
 
 def received(work: Work, data: bytes) -> Outcome:

@@ -42,6 +42,7 @@ class TaskRun:
         start_time: When that attempt began; None before the first.
         end_time: When the last one ended; None where none began, or it runs.
         total_run_time: Seconds that all attempts took; waits are not part of it.
+        keys: What its key functions gave, which are asked once a run.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class TaskRun:
         "_total",
         "_wait",
         "flow_run",
+        "keys",
         "name",
         "names",
         "run_count",
@@ -78,6 +80,7 @@ class TaskRun:
         self.step, self.task_name, self.name = step, task_name, task_name
         self.names, self.values, self.tags, self.flow_run = names, values, tags, flow_run
         self.run_count = 0
+        self.keys: tuple[str | None, ...] | None = None
         self._id = ""
         self._kept: TaskRun | None = None
         self._phase: Phase | None = Phase.PENDING

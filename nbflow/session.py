@@ -156,7 +156,8 @@ class Session:
     def limits(self) -> Limits:
         """How many steps with a tag run at a time: as configured, or the environment or the project says."""
         if self._limits is None:
-            given, what = self.settings.tag_limits, "tag_limits"
+            given: Any = self.settings.tag_limits
+            what = "tag_limits"
             if given is None:
                 given, what = self._environ.get("NBFLOW_TAG_LIMITS") or None, "NBFLOW_TAG_LIMITS"
             if given is None:

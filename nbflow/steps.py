@@ -30,9 +30,9 @@ from nbflow.runs import TaskRun, current_run
 from nbflow.session import session
 from nbflow.step.commands import Err, Ok, Outcome, Tell
 from nbflow.step.plan import Plan, plan, reason
-from nbflow.step.policy import bounded, policy_of
+from nbflow.step.policy import bounded, bounds, policy_of
+from nbflow.step_transaction import StepTransaction
 from nbflow.store import Store, serializer_of
-from nbflow.transactions import StepTransaction
 from nbflow.work import Work, next_step
 
 __all__ = ["Begun", "Steps"]
@@ -131,11 +131,12 @@ class Steps:
             bound: What they were bound to when it was queued.
             run: What hears of the step; None makes one where it is needed.
         """
-        if session.defaults or current_scope.get() is not None or current_flow_run.get() is not None:
-            here = self.here()
-            if here is not self:
-                return here.enter(args, kwargs, step, bound, run)
-        time, tell, policy = session.clock.time, session.bus.tell, bounded(self.policy)
+        alone = not session.defaults and current_scope.get() is None and current_flow_run.get() is None
+        here = self if alone else self.here()
+        if here is not self:
+            return here.enter(args, kwargs, step, bound, run)
+        time, tell, policy = session.clock.time, session.bus.tell, self.policy
+        policy = policy if bounds.get() is None else bounded(policy)
         known, step = bool(step), step or next_step()
         try:
             if bound is None or not bound[0].holds():
@@ -158,7 +159,7 @@ class Steps:
                     return self._found(verdict, value, run)
                 tell(verdict)
                 return Ok(value), None, None
-            slot.traits = identity.traits(values, handles)
+            slot.traits = identity.traits(values, handles, run)
             tell(Missed(step, verdict.at, verdict.why, slot.traits, slot.key))
         work = self._work(args, kwargs, step, slot, run or self.run(step, identity, values))
         self._watched(work, identity, values, handles)
@@ -203,7 +204,7 @@ class Steps:
         return work
 
     def run(self, step: int, identity: Identity, values: tuple[Any, ...], run: TaskRun | None = None) -> TaskRun:
-        """A step's run, with its name.
+        """A step's run, with its name; of step 0, which is a question, nobody hears.
 
         Raises:
             TypeError: A function that names runs gave no text.
@@ -218,7 +219,7 @@ class Steps:
                 run.name = run_name(naming, run.parameters, self.name)
             finally:
                 current_run.reset(mark)
-            if run.name != self.name:
+            if run.name != self.name and step:
                 session.bus.tell(Named(step, session.clock.time(), run.name))
         return run
 
@@ -243,6 +244,16 @@ class Steps:
         slot = TaskSlot(store, key, self.name, identity, values)
         if self._serializer is not None:
             slot.serializer = self._serializer
+        return slot
+
+    def place(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, traits: bool = False) -> TaskSlot | None:
+        """The place that a call would have, for questions; with what its key is made of, if asked."""
+        identity = self.identity
+        values = identity.bind(args, kwargs)
+        run = self.run(0, identity, values) if self._names else None
+        slot = self.slot(identity, values, run)
+        if slot is not None and traits:
+            slot.traits = identity.traits(values, run=run)
         return slot
 
     def store(self) -> Store | None:

@@ -293,19 +293,14 @@ class Task(Generic[P, R]):
 
     def explain(self, *args: P.args, **kwargs: P.kwargs) -> "Explanation":
         """What a call with these arguments would do, and why; runs nothing."""
-        steps = self.steps
-        identity = steps.identity
-        values = identity.bind(self._self + args, kwargs)
-        slot = steps.slot(identity, values)
+        slot = self.steps.place(self._self + args, kwargs, traits=True)
         if slot is None:
             return Explanation(self.name, hit=False, why="not cached", differences=())
-        slot.traits = identity.traits(values)
-        return explained(slot, steps.policy)
+        return explained(slot, self.steps.policy)
 
     def forget(self, *args: P.args, **kwargs: P.kwargs) -> int:
         """Drop what is kept for a call with these arguments; how many entries there were."""
-        identity = self.steps.identity
-        slot = self.steps.slot(identity, identity.bind(self._self + args, kwargs))
+        slot = self.steps.place(self._self + args, kwargs)
         return 0 if slot is None else slot.store.forget(slot.key)
 
     def clear(self) -> int:

@@ -8,6 +8,7 @@ had completed. What runs in another process commits there for itself.
 import copy
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from contextvars import Token
 from enum import StrEnum
 from hashlib import blake2b
@@ -17,10 +18,8 @@ from typing import Any, Final, NamedTuple, Self
 from nbflow.context import Scope, current_scope, open_transaction
 from nbflow.endings import ajoin, first_unseen, join
 from nbflow.errors import ConfigurationError, InterfaceError, StoreError
-from nbflow.events import Cancelled, Completed, Crashed, Event, Failed, RolledBack, TimedOut
 from nbflow.hooks import Hook, run_hook
 from nbflow.logs import warn
-from nbflow.runs import TaskRun
 from nbflow.session import session
 from nbflow.slot import Slot
 from nbflow.step.commands import Load, Ok, Save
@@ -31,7 +30,6 @@ from nbflow.store.unstorable import explain
 __all__ = [
     "CommitMode",
     "IsolationLevel",
-    "StepTransaction",
     "Transaction",
     "TransactionState",
     "atransaction",
@@ -180,7 +178,8 @@ class Transaction:
         self.on_commit_hooks += on_commit_hooks or ()
         if self._slot is not None and self.write_on_commit:
             self._writes = []
-            self._slot.save(Save(Ok(value), 0.0))
+            with suppress(StoreError):  # told by the slot; it costs the entry alone
+                self._slot.save(Save(Ok(value), 0.0))
         self.state = TransactionState.STAGED
 
     def read(self) -> Record | None:
@@ -247,7 +246,7 @@ class Transaction:
             if unseen is not None:
                 raise unseen
         else:
-            self._settle()
+            self.settle()
 
     def begin(self) -> None:
         """Find its place: the transaction around it, and what is kept under its key."""
@@ -267,7 +266,7 @@ class Transaction:
             if not self.overwrite and not self._slot.seen().lack:
                 self.state = TransactionState.COMMITTED
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """It has ended well."""
         if self.commit_mode is CommitMode.EAGER:
             self.commit()
@@ -341,10 +340,10 @@ class Transaction:
                 run_hook(hook, self)
             self.undo()
         if staged:
-            self._undone()
+            self.undone()
         return True
 
-    def _undone(self) -> None:
+    def undone(self) -> None:
         """What was staged is undone."""
 
     def undo(self) -> None:
@@ -352,48 +351,6 @@ class Transaction:
         children, self.children = self.children, []
         for child in reversed(children):
             child._roll_back()  # noqa: SLF001 - it is one of us
-
-
-class StepTransaction(Transaction):
-    """The transaction of one step of a task: staged when the step has completed.
-
-    Args:
-        run: Its run.
-        slot: Where its result is kept; None where it is not.
-        on_commit: Hooks of the task.
-        on_rollback: As well.
-    """
-
-    def __init__(
-        self, run: TaskRun, slot: Slot | None, on_commit: Iterable[Hook] = (), on_rollback: Iterable[Hook] = ()
-    ) -> None:
-        super().__init__()
-        self.run, self._hooks = run, (tuple(on_rollback), tuple(on_commit))
-        self.begin()
-        self.alone = self.group is None
-        if slot is not None and not self.alone and self.commit_mode is not CommitMode.EAGER:
-            slot.hold = self.keeper(slot)
-
-    @classmethod
-    def of(
-        cls, run: TaskRun, slot: Slot | None, on_commit: Iterable[Hook] | None, on_rollback: Iterable[Hook] | None
-    ) -> "StepTransaction | None":
-        """The transaction of a step; None where nothing depends on how it ends."""
-        if on_commit or on_rollback or open_transaction.get() is not None:
-            return cls(run, slot, on_commit or (), on_rollback or ())
-        return None
-
-    def hear(self, event: Event) -> None:
-        """Take an event of the step."""
-        if isinstance(event, Completed):
-            self.stage(None, *self._hooks)
-            self._settle()
-        elif isinstance(event, (Failed, TimedOut, Cancelled, Crashed)):  # its own hooks have nothing to undo
-            self.rollback()
-
-    def _undone(self) -> None:
-        self.run.roll_back()
-        session.bus.tell(RolledBack(self.run.step, session.clock.time()))
 
 
 def transaction(key: str | None = None, store: Any = None, commit_mode: Any = None, **options: Any) -> Transaction:

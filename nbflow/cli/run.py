@@ -121,11 +121,12 @@ class _Run:
             self._screen.end(cell._replace(state=state, seconds=spent))
 
     async def _tick(self, cell: Cell, start: float) -> None:
-        """Show what happens, until cancelled."""
-        while True:
-            self._listen()
-            self._screen.draw(cell._replace(seconds=time.monotonic() - start))
-            await asyncio.sleep(_TICK)
+        """Show what happens, until cancelled, or until nobody reads it: that is told where the cell ends."""
+        with suppress(OSError):
+            while True:
+                self._listen()
+                self._screen.draw(cell._replace(seconds=time.monotonic() - start))
+                await asyncio.sleep(_TICK)
 
     def _listen(self) -> None:
         for event in self._tail.read():

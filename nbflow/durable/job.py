@@ -253,6 +253,8 @@ class Job(Generic[T]):
         if self._store is None or self._marks is None:
             raise StoreError(f"the values of the job {self.name!r} are not kept: there is no store for them")
         self._store.save(draft)
+        if session.durability == "power":
+            self._store.sync(draft.key)
         self._marks.put(keys, bytes.fromhex(draft.key), whole=whole)
 
     def _values(self, turn: Turn, value: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from nbflow.errors import ConfigurationError, LedgerError
 from nbflow.store import Store
+from nbflow.store.folder import sync
 from nbflow.store.links import Execute, Link, Linked, transaction
 from nbflow.store.trouble import CORRUPT, REFUSALS, code_of, trouble
 
@@ -184,13 +185,8 @@ def _make(path: Path, mode: str) -> None:
         table.executescript(_TABLES)
         table.execute(f"PRAGMA journal_mode = {mode}")
     draft.chmod(0o600)
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(draft)
     for left in ("-journal", "-shm", "-wal"):  # of one that is gone
         path.with_name(path.name + left).unlink(missing_ok=True)
     draft.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)

@@ -42,7 +42,7 @@ class Look(NamedTuple):
 
 
 class Enter(NamedTuple):
-    """Answer when no more steps with its tags run than may run at a time. Asked before each attempt of a step so bound."""
+    """Answer when no more steps with its tags run than may at a time. Asked before each attempt of a step so bound."""
 
 
 class Load(NamedTuple):

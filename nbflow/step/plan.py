@@ -27,7 +27,7 @@ Plan = Generator[Command, Any, Outcome]
 Part = Generator[Command, Any, Any]
 
 
-def judge(  # noqa: PLR0913 - what a look found, and what the event says of it
+def judge(  # noqa: PLR0913, PLR0917 - what a look found, and what the event says of it
     step: int, seen: Seen, now: float, policy: Policy, traits: Any = None, key: str = ""
 ) -> events.Hit | events.Missed:
     """The reader's verdict on what a look found.
@@ -124,7 +124,8 @@ def _attempts(step: int, policy: Policy, *, limited: bool) -> Part:
     Returns:
         The outcome, why there was no further attempt, the seconds its last attempt ran, and when it ended.
     """
-    attempt, began, history = 0, None, list[Attempt]()
+    attempt, began = 0, None
+    history: list[Attempt] = []
     while True:
         attempt += 1
         if limited:

@@ -7,6 +7,7 @@ What is made here calls the user's code: a plan never calls it, but asks for its
 """
 
 import random
+from _random import Random as Generator
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -77,13 +78,17 @@ def _listed(delay: Any) -> Wait:
 
 
 def _by_chance(delay: Any, attempt: int, error: BaseException | Any, elapsed: float, draw: float = 0.5) -> Any:
-    """What a tenacity wait says. Some draw from `random`, which is the user's: it is as it was afterwards."""
-    state = random.getstate()
-    random.seed(draw)
+    """What a tenacity wait says. Some draw from `random`, which is the user's: it is as it was afterwards.
+
+    Nobody is told of the seeding, which would be the user's otherwise, and make their results depend on it.
+    """
+    users = random._inst  # noqa: SLF001 - what the functions of the module are methods of
+    state = Generator.getstate(users)
+    Generator.seed(users, int(draw * 2**53))
     try:
         return delay(_state(attempt, error, elapsed, failed=isinstance(error, BaseException)))
     finally:
-        random.setstate(state)
+        Generator.setstate(users, state)
 
 
 def asked(question: Any, how: Callable[[Any, Tried], Any]) -> Question | None:

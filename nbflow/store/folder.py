@@ -8,7 +8,7 @@ from typing import Final
 
 from nbflow.errors import StoreError
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "sync"]
 
 _FILES: Final = {
     ".gitignore": "*\n",
@@ -42,3 +42,12 @@ def prepare(folder: Path) -> None:
     for name, text in _FILES.items():
         with suppress(FileExistsError), (folder / name).open("x") as file:  # "x" follows no link out of the folder
             file.write(text)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk itself."""
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

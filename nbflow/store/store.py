@@ -19,6 +19,7 @@ from nbflow.store import row as rows
 from nbflow.store.bundle import Exported, Imported, pack, unpack
 from nbflow.store.container import INLINE, Blob, Spool, Verify, read, view_of
 from nbflow.store.counts import Owner
+from nbflow.store.folder import sync
 from nbflow.store.row import Draft, Found, Info
 from nbflow.store.seal import Seal
 from nbflow.store.serializers import BY_CODEC, PICKLE, Serializer, codec_of
@@ -199,6 +200,22 @@ class Store:
     def _thin(self, key: str) -> None:
         for row in (self._index.run(lambda execute: beside(execute, key)) or [])[_KEPT:]:
             self._vault.delete("key = ? AND raw = 1", (row,))
+
+    def sync(self, key: str) -> None:
+        """Let what was saved under a key outlive the machine, should its power fail: a save alone outlives the process.
+
+        Raises:
+            StoreError: The disk gives errors.
+        """
+        index, blobs = self._index.folder, self._vault.blobs.folder
+        names = [Blob.unpack(found.payload).name for found in self.find(key) if found.flags & rows.BIG]
+        files = [path for name in names for path in (blobs / name, (blobs / name).parent)]
+        try:
+            for path in (*files, index / "cache.db-wal", index / "cache.db"):
+                if path.exists():
+                    sync(path)
+        except OSError as error:
+            raise trouble(self.folder, error) from error
 
     # One flight per key.
 

@@ -36,6 +36,7 @@ _LOCAL: Final = {
     "host": "127.0.0.1",
     "dashboard_address": "127.0.0.1:0",  # any free port: there is a server even without a dashboard
     "scheduler_kwargs": {"dashboard": False},
+    "silence_logs": 40,  # what becomes of a step is told by us
     "threads_per_worker": 1,
 }
 """A cluster of one's own hears nobody but this machine."""

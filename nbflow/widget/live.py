@@ -81,7 +81,7 @@ class Panel(Shown, anywidget.AnyWidget):  # type: ignore[misc]
         self.send({"k": "pong", "n": number})
         if action == "detail" and type(step) is int:
             self.send({"k": "d", "d": {step: self._board.row(step, detail_of) or {}}})
-        elif action in _MOMENTARY and time.time() - (at if isinstance(at, float) else 0.0) > _LATE:
+        elif action in _MOMENTARY and time.time() - (at if isinstance(at, int | float) else 0.0) > _LATE:
             # What it was meant for is over, and it would hit what runs now.
             said = "nothing was done: the kernel was too busy to hear of it in time"
             self.send({"k": "said", "n": number, "text": said})

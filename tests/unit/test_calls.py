@@ -331,7 +331,6 @@ class TestDependencies:
         plain = [1, {"a": 2}]
         assert resolve_futures_to_results(plain) is plain and resolve_futures_to_states(plain) is plain
 
-
     def test_a_cancelled_step_says_so(self, fresh):
         """It would look like one that failed, or still waits."""
         go = threading.Event()
@@ -564,6 +563,7 @@ class TestStorageKey:
             return x
 
         assert [work(x) for x in (1, 2, 3)] == [1, 2, 1] and runs == [1, 2]
+        assert work.is_cached(5) and work.forget(5) == 1 and not work.is_cached(5)
 
     def test_failures_are_not_kept_under_it(self, fresh):
         """A night's error would be served as its result."""

@@ -46,7 +46,10 @@ def test_it_lists_every_command_and_no_other():
     (section,) = re.findall(r"^## The command line.*?^```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
     parser = _parser()
     (commands,) = [action.choices for action in parser._actions if action.choices]
-    lines = {line.split()[1]: set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", line)) for line in section.splitlines()}
+    lines = {
+        line.split()[1]: set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", line))
+        for line in re.split(r"[;\n]", section.strip())
+    }
     assert list(lines) == list(commands)
     for name, command in commands.items():
         known = {words[0] for words in (action.option_strings for action in command._actions) if words} - {"-h"}

@@ -20,8 +20,18 @@ import pytest
 import tenacity
 
 import nbflow
-from nbflow import ConfigurationError, Retry, RetryExhausted, StepTimeout, attempts, exponential_backoff, task
+from nbflow import (
+    ConfigurationError,
+    Retry,
+    RetryExhausted,
+    StepTimeout,
+    TaskOptions,
+    attempts,
+    exponential_backoff,
+    task,
+)
 from nbflow import events as e
+from nbflow.step.policy import policy_of
 from tests.fakes import kinds
 
 
@@ -324,6 +334,48 @@ def test_tenacitys_chance_leaves_the_users_alone(fresh, clock):
     raised(fetch)
     assert random.getstate() == state
     assert len(set(clock.slept)) == 4 and all(0 <= each <= 100 for each in clock.slept)
+
+
+def test_tenacitys_chance_is_no_seeding_of_the_users(fresh):
+    """After one retry with a random wait whatever draws without a seed would be computed again after each restart."""
+    inner, _ = failing(OSError, 7, retries=2, retry_delay_seconds=tenacity.wait_random(0, 5))
+
+    @task(persist_result=True)
+    def outer(x):
+        return random.random()
+
+    inner()
+    outer(1)
+    random.random()
+    assert outer.is_cached(1)
+
+
+@pytest.mark.parametrize(
+    ("wait", "low", "high", "mean"),
+    [
+        (tenacity.wait_random(0, 10), 0, 10, 5),
+        (tenacity.wait_random_exponential(multiplier=5, max=10), 0, 5, 2.5),
+        (tenacity.wait_fixed(1) + tenacity.wait_random(0, 1), 1, 2, 1.5),
+    ],
+    ids=["full", "full, growing", "added"],
+)
+def test_tenacitys_jitter_is_spread_evenly(wait, low, high, mean):
+    """Clients would come back in clusters, or one of them never."""
+    draw, policy = random.Random(7).random, policy_of(TaskOptions(retries=1, retry_delay_seconds=wait))
+    drawn = [policy.wait(1, OSError(), 0.0, draw()) for _ in range(10_000)]
+    assert low <= min(drawn) <= max(drawn) <= high
+    assert sum(drawn) / len(drawn) == pytest.approx(mean, rel=0.02)
+
+
+def test_an_interrupt_within_a_condition_passes_and_is_told(fresh):
+    """Ctrl-C would be taken for an answer, or leave a step that waits for ever in the panel."""
+
+    def condition(*_):
+        raise KeyboardInterrupt
+
+    fetch, calls = failing(OSError, retries=3, retry_condition_fn=condition)
+    assert type(raised(fetch)) is KeyboardInterrupt and len(calls) == 1
+    assert kinds(fresh.events)[-1] == "Cancelled"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

@@ -245,7 +245,9 @@ def test_a_body_that_swallows_it_in_a_loop_is_interrupted_again():
 def test_what_cannot_be_interrupted_is_told():
     """Native code that holds out for a minute would look as if the limit of a second had been kept."""
     error = late(1.0, elapsed=61.0)
-    assert "could be interrupted only after 1 min 1 s" in str(error) and "interrupted" not in str(late(1.0, elapsed=1.1))
+    assert "could be interrupted only after 1 min 1 s" in str(error) and "interrupted" not in str(
+        late(1.0, elapsed=1.1)
+    )
 
 
 @pytest.mark.parametrize("where", [lambda body: body(), in_thread], ids=["main thread", "worker"])

@@ -556,13 +556,22 @@ def test_clocks_do_not_matter(fresh):
     assert loop("job", range(5)) == [3, 4]
 
 
-def test_power_syncs_every_write(fresh):
-    """Somebody who asked for it would lose marks with the power."""
+def test_power_syncs_every_write(fresh, monkeypatch):
+    """Somebody who asked for it would lose marks, or values, with the power."""
+    import os
+
     from nbflow import configure
 
     assert _synchronous(fresh) == 1
     configure(durability="power")
     assert _synchronous(fresh) == 2
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.readlink(f"/proc/self/fd/{file}")), fsync(file)))
+    with checkpoint("values", [1]) as job:
+        for _ in job:
+            job.save(b"x" * 100_000)
+    assert [path for path in synced if path.endswith(".nbf")]
+    assert [path for path in synced if path.endswith("cache.db-wal")]
     with pytest.raises(ConfigurationError, match="process or power"):
         configure(durability="perhaps")
 

@@ -151,7 +151,7 @@ def test_buttons_are_answered_and_what_is_no_button_is_not(panel):
     def ask(**content):
         shown._handle_custom_msg({"k": "act", "t": time.time(), **content}, [])
 
-    ask(a="cancel", n="v/1", id=1)
+    ask(a="cancel", n="v/1", id=1, t=int(time.time()))  # JavaScript has no floats of its own
     ask(a="detail", n="v/2", id=7)
     with more:
         until = time.monotonic() + PATIENCE

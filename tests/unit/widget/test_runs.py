@@ -1,4 +1,5 @@
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -256,6 +257,14 @@ def test_what_is_left_of_a_live_panel_when_its_cell_has_ended(at, setting, live)
     shell.display_pub.wait_for(lambda message: "✓ ran" in message.data["text/plain"])
     (data,) = shell.display_pub.shown()
     assert (LIVE in data) is live and "✓ ran" in data["text/plain"]
+    if live:
+        from ipywidgets.widgets.widget import _instances
+
+        panel, until = _instances[data[LIVE]["model_id"]], time.monotonic() + PATIENCE
+        while [row["s"] for row in panel.ckpt["r"]] != ["Completed"]:
+            assert time.monotonic() < until, "what is kept must be told how it ended, even if a message was lost"
+            time.sleep(0.02)
+        panel.close()
 
 
 def test_off_is_off(at):
