@@ -124,9 +124,9 @@ class Scope:
     def stop(self, why: str) -> None:
         """Begin nothing any more, here and within; what is queued is cancelled."""
         self.over = self.over or why
-        for future in self.futures:
+        for future in list(self.futures):
             future.cancel()
-        for scope in self._inner:
+        for scope in list(self._inner):
             scope.stop(why)
 
     def close(self) -> None:

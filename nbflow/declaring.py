@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from nbflow.options import TaskOptions
     from nbflow.tasks import Task
 
-__all__ = ["declared", "spelled_by"]
+__all__ = ["declared", "spell", "spelled_by"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,13 +34,18 @@ def spelled_by(options: "Callable[Spelled, TaskOptions]") -> Callable[[Callable[
     """Give a decorator the keywords of the options."""
 
     def wrap(decorator: Callable[..., Any]) -> _Decorator[Spelled]:
-        fn = inspect.Parameter("fn", inspect.Parameter.POSITIONAL_ONLY, default=None)
-        keywords = list(inspect.signature(options).parameters.values())
-        decorator.__signature__ = inspect.Signature([fn, *keywords])  # type: ignore[attr-defined]
-        decorator.__doc__ = f"{decorator.__doc__}\n\n{inspect.getdoc(options)}"
+        spell(decorator, options)
         return cast("_Decorator[Spelled]", decorator)
 
     return wrap
+
+
+def spell(decorator: Callable[..., Any], options: Callable[..., Any]) -> None:
+    """Let `help` show the keywords of the options."""
+    fn = inspect.Parameter("fn", inspect.Parameter.POSITIONAL_ONLY, default=None)
+    keywords = list(inspect.signature(options).parameters.values())
+    decorator.__signature__ = inspect.Signature([fn, *keywords])  # type: ignore[attr-defined]
+    decorator.__doc__ = f"{decorator.__doc__}\n\n{inspect.getdoc(options)}"
 
 
 def declared(make: Callable[..., R], *args: Any, **options: Any) -> R:

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from nbflow.errors import ConfigurationError
 from nbflow.hooks import checked
 from nbflow.options import TaskOptions
+from nbflow.spelling import near
 from nbflow.step.policy import Policy, policy_of
 from nbflow.store import serializer_of, storage_of
 from nbflow.task_runners import TaskRunner
@@ -112,12 +113,12 @@ class FlowOptions:
         """The same options with some of them changed.
 
         Raises:
-            ConfigurationError: There is no such option.
+            ConfigurationError: There is no such option; the nearest one is named.
         """
         known = [each.name for each in fields(FlowOptions)]
         for name in changes:
             if name not in known:
-                raise ConfigurationError(f"there is no option {name!r} of a flow: there are {', '.join(known)}")
+                raise ConfigurationError(f"there is no option {name!r} of a flow{near(name, known)}")
         return replace(self, **changes)
 
 

@@ -71,7 +71,7 @@ class Flowing:
         self.run.flow = flow
         with self._here():
             self.run.name = run_name(options.flow_run_name, parameters, flow.name)
-        prints = bool(self.run.defaults.get("log_prints"))
+        prints = self.run.defaults.get("log_prints")
         self.work = Work(self.run.step, self._body, None, session.clock, session.bus, log_prints=prints)
         self.work.name, self.work.repeats = self.run.name, True
         self.plan = plan(self.run.step, bounded(options.policy()), keyed=False)

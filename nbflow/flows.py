@@ -9,10 +9,12 @@ And a step that was submitted and failed fails its flow, unless somebody asked f
 """
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from nbflow.declaring import declared, spell
 from nbflow.engine import value_of
 from nbflow.errors import ConfigurationError
 from nbflow.flow_options import FlowOptions
@@ -72,6 +74,14 @@ class Flow(Generic[P, R]):
         bound.__dict__ |= self.__dict__ | {"_self": (instance,)}
         return bound
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """By its import path if that leads here, else its function and options: cloudpickle takes any function."""
+        module, path = getattr(self.fn, "__module__", ""), getattr(self.fn, "__qualname__", "")
+        found: Any = None if module == "__main__" else sys.modules.get(module)
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        return path if found is self else (_again, (self.fn, self.options, self._self))
+
     def with_options(self, **changes: Any) -> "Flow[P, R]":
         """The same function with some options changed; those not named stay.
 
@@ -101,12 +111,14 @@ class Flow(Generic[P, R]):
             return self._await(args, kwargs, wait_for, return_state=return_state)
         run = self._run(args, kwargs, wait_for)
         outcome = run.drive()
-        return run.run.state if return_state else _plain(value_of(outcome))
+        found = run.run.state if return_state else value_of(outcome)
+        return found.result() if type(found) is State and not return_state else found
 
     async def _await(self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, *, return_state: bool) -> Any:
         run = self._run(args, kwargs, wait_for)
         outcome = await run.adrive()
-        return run.run.state if return_state else _plain(value_of(outcome))
+        found = run.run.state if return_state else value_of(outcome)
+        return found.result() if type(found) is State and not return_state else found
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> Flowing:
         _, args, kwargs = resolve_futures_to_results((wait_for, args, kwargs))
@@ -140,13 +152,14 @@ class Flow(Generic[P, R]):
         return self._hook("on_running", hook)
 
 
+def _again(fn: Callable[..., Any], options: FlowOptions, of: tuple[Any, ...]) -> Flow[..., Any]:
+    made: Flow[..., Any] = Flow(fn, options)
+    made._self = of  # noqa: SLF001 - it is one of us
+    return made
+
+
 def _awaits(fn: Any) -> bool:
     return inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn)
-
-
-def _plain(value: Any) -> Any:
-    """What the caller gets: of a state that the flow returned, its result."""
-    return value.result() if type(value) is State else value
 
 
 @overload
@@ -155,8 +168,8 @@ def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
 def flow(fn: None = None, /, **options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a flow of a function. Use it bare (`@flow`) or with options (`@flow(retries=1, log_prints=True)`)."""
-    try:
-        made = FlowOptions().but(**options)
-        return Flow(fn, made) if fn is not None else lambda fn: Flow(fn, made)
-    except ConfigurationError as error:  # the user's own line is all there is to show
-        raise error.with_traceback(None) from None
+    made = declared(FlowOptions().but, **options)
+    return declared(Flow, fn, made) if fn is not None else lambda fn: declared(Flow, fn, made)
+
+
+spell(flow, FlowOptions)

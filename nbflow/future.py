@@ -55,6 +55,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         super().__init__()
         self.task, self.arguments = task, arguments
         self.stopping = False
+        self.call: concurrent.futures.Future[Any] | None = None
+        """Its attempt, where a worker is to make it that may not have begun."""
         alive[id(self)] = self
 
     def __repr__(self) -> str:
@@ -65,7 +67,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def cancel(self) -> bool:
         """Cancel the step; True where it had not begun. A running one ends before its next attempt, if there is one."""
         self.stopping = True
-        return super().cancel()
+        call = self.call
+        return super().cancel() or (call is not None and call.cancel())
 
     @property
     def task_run_id(self) -> str:

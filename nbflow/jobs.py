@@ -97,7 +97,7 @@ class _Job:
         self.context.run(blocking.set, pool.lend)
         self.plan: Plan | None = None
         self.work: Work | None = None
-        self.remote = Remote(None, kills=False)
+        self.remote = Remote(None, kills=pool.kills)
 
     def start(self) -> None:
         """Queue it for a worker."""
@@ -158,13 +158,14 @@ class _Job:
         assert executor is not None
         if self.future.stopping:
             raise CancelledError("the step was cancelled")
-        answer = executor.submit(perform, self.remote.order(work, command, whole=whole))
+        answer = executor.submit(perform, self.remote.order(work, command, whole=whole), limit=command.timeout)
+        self.future.call = answer
         # the callback gets the answer: one that held it would keep all values until they are looked for as garbage
         answer.add_done_callback(lambda found: self._later(lambda: self._answered(command, found, whole=whole)))
 
     def _answered(self, command: Call, answer: "concurrent.futures.Future[bytes]", *, whole: bool) -> Outcome | None:
         """The executor has an answer."""
-        work = self.work
+        work, self.future.call = self.work, None
         assert work is not None
         outcome: Outcome | None = None
         error: BaseException | None = None

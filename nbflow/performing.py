@@ -45,7 +45,7 @@ _LARGE: Final = 1 << 17
 _said: ContextVar[Said | None] = ContextVar("nbflow_said", default=None)
 
 
-def perform(data: bytes) -> bytes:
+def perform(data: bytes, limit: float | None = None) -> bytes:  # noqa: ARG001 - for those who end it
     """Make a packed call; gives the packed reply. Never raises."""
     said = Said([], [], [], [])
     try:

@@ -190,10 +190,7 @@ class Slot:
         if self.random:
             draft = draft._replace(serializer=Paired(self.serializer or PICKLE, self.random))
         try:
-            if elsewhere is None:
-                self.check()
-            elif elsewhere.changed:
-                raise UnstorableError(elsewhere.changed)
+            self._checked()
             return (self.hold or self.keep)(draft)
         except UnstorableError as error:
             warn(f"{self.task}: the result is not kept: {error}")
@@ -201,6 +198,13 @@ class Slot:
         except StoreError as error:
             warn(str(error))  # what a look says of the same trouble, so that it is said once
             raise
+
+    def _checked(self) -> None:
+        """As `check`, by whoever made the call."""
+        if self.elsewhere is None:
+            self.check()
+        elif self.elsewhere.changed:
+            raise UnstorableError(self.elsewhere.changed)
 
     def keep(self, draft: Draft) -> int:
         """Put an entry into the store: bytes stored."""

@@ -16,7 +16,7 @@ from nbflow.context import current_flow_run, current_scope, current_tags
 from nbflow.errors import UnkeyableError
 from nbflow.events import Began, Failed, Hit, Missed, Named, NotReady, Queued
 from nbflow.future import Future
-from nbflow.generators import Resume, Streams, StreamSlot, collected, kind_of, listed, streamed
+from nbflow.generators import Resume, Streams, kind_of, streamed
 from nbflow.hooks import Hooks, condition_of
 from nbflow.identity import Identity, policy_in
 from nbflow.inputs import marked, resolve_futures_to_results
@@ -33,6 +33,7 @@ from nbflow.step.plan import Plan, plan, reason
 from nbflow.step.policy import bounded, bounds, policy_of
 from nbflow.step_transaction import StepTransaction
 from nbflow.store import Store, serializer_of
+from nbflow.streams import StreamSlot, collected, listed
 from nbflow.work import Work, next_step
 
 __all__ = ["Begun", "Steps"]

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from nbflow.errors import WorkerDied
 from nbflow.timeouts import late
 from nbflow.world import unseen
 
-__all__ = ["PERFORM", "Hold", "Setup", "Worker", "close", "serve"]
+__all__ = ["PERFORM", "Hold", "Setup", "Worker", "close", "give", "serve", "take"]
 
 _AROUND: Final = b"around"
 """Begins a message that tells a worker of a changed environment; all others are packed calls."""
@@ -78,24 +78,35 @@ class Worker:
             raise WorkerDied(f"a worker process could not begin: {begun.decode()}")
 
     def ask(self, call: bytes, limit: float | None) -> bytes:
-        """Perform a packed call.
+        """Perform a packed call; as `ask_all`."""
+        return next(self.ask_all([(call, limit)]))
+
+    def ask_all(self, calls: Sequence[tuple[bytes, float | None]]) -> Iterator[bytes]:
+        """Perform packed calls, each with the seconds that it may take, and give each reply as it comes.
+
+        Together they must fit into a pipe, if they are more than one. An error is that of the first without a reply.
 
         Raises:
             WorkerDied: The process ended meanwhile.
             StepTimeout: It took more than `limit` seconds; the process and its children were killed.
         """
+        limit: float | None = None
         try:
             now = _surroundings()
             if now != self._known:
                 self._pipe.send_bytes(_AROUND + pickle.dumps(now))
                 self._known = now
-            self._pipe.send_bytes(call)
-            return self._reply(limit)
+            for call, _ in calls:
+                self._pipe.send_bytes(call)
+            for _, limit in calls:
+                yield self._reply(limit)
         except OSError as error:  # it is gone: the pipe is broken
             self.kill()
             if isinstance(error, TimeoutError):
-                raise late(limit or 0.0) from None
+                raise late(limit or 0.0) from None  # of the call that had no reply
             raise WorkerDied(self._ended()) from None
+        except GeneratorExit:  # somebody wants no more replies: they are all there
+            raise
         except BaseException:  # an interrupt
             self.kill()
             raise
@@ -156,13 +167,12 @@ class Hold:
 
     def ask(self, call: bytes, limit: float | None) -> bytes:
         """Perform a packed call; as `Worker.ask`."""
-        worker = self._worker = _take(self._setup)
+        worker = self._worker = take(self._setup)
         try:
             reply = worker.ask(call, limit)
         finally:
             self._worker = None
-        with _guard:
-            _idle.setdefault(self._setup, []).append(worker)
+        give(self._setup, worker)
         return reply
 
     def stop(self) -> None:
@@ -172,7 +182,8 @@ class Hold:
             worker.strike()
 
 
-def _take(setup: Setup) -> Worker:
+def take(setup: Setup) -> Worker:
+    """A warm worker, or a new one where all are busy. Give it back by `give`."""
     _close_at_exit()
     while True:
         with _guard:
@@ -183,6 +194,12 @@ def _take(setup: Setup) -> Worker:
         if worker.alive:
             return worker
         worker.kill()
+
+
+def give(setup: Setup, worker: Worker) -> None:
+    """Let others have it; a dead one is dropped when it is taken."""
+    with _guard:
+        _idle.setdefault(setup, []).append(worker)
 
 
 def close() -> None:

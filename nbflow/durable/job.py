@@ -1,50 +1,31 @@
 """A job: items, which of them are done, and their values. What a user holds while a checkpoint is worked at."""
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from hashlib import blake2b
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar
 
 from nbflow.durable.fanout import fan_out
 from nbflow.durable.items import Items
-from nbflow.durable.ledger import Ledger, ledger_of
-from nbflow.durable.marks import Mark, Marks, forget, latest
-from nbflow.durable.shown import Shown
+from nbflow.durable.kept import Kept
+from nbflow.durable.ledger import ledger_of
+from nbflow.durable.marks import forget
 from nbflow.durable.turns import Turn, Turns, turn_at
-from nbflow.errors import ConfigurationError, DamagedError, InterfaceError, LedgerError, StoreError, UnstorableError
+from nbflow.errors import ConfigurationError, InterfaceError, StoreError, UnstorableError
 from nbflow.logs import warn
 from nbflow.session import session
-from nbflow.store import Draft, Store
+from nbflow.store import Draft
 
 if TYPE_CHECKING:
     from nbflow.task_runners import TaskRunner
 
-__all__ = ["Job", "Progress", "checkpoint"]
+__all__ = ["Job", "checkpoint"]
 
 T = TypeVar("T")
 _MOST_SHOWN: Final = 3
 
 
-class Progress(NamedTuple):
-    """How many items of a job are done, of how many; `str` of it is `37/100`, `float` of it 0.37.
-
-    `total` is None while an iterator has not come to its end: then it is `37 done`, and no share.
-    """
-
-    done: int
-    total: int | None
-
-    def __str__(self) -> str:
-        return f"{self.done:,} done" if self.total is None else f"{self.done:,}/{self.total:,}"
-
-    def __float__(self) -> float:
-        return float("nan") if self.total is None else self.done / self.total if self.total else 1.0
-
-
-class Job(Generic[T]):
+class Job(Kept, Generic[T]):
     """A loop that goes on where it stopped. Made by `checkpoint`.
 
     Loop over it, or use it in a `with` statement and loop over it there, with `async` or without; or let it `map`.
@@ -66,137 +47,12 @@ class Job(Generic[T]):
             raise ConfigurationError(f"chunk_size={chunk_size!r}: give a whole number, 1 or more")
         if key is not None and not callable(key):
             raise ConfigurationError(f"key={key!r}: give a function from an item to what tells it apart")
-        self.name, self.chunk_size = name, chunk_size
-        self.items = Items(items, key)
-        self._store: Store | None = None
-        self._ledger: Ledger | None = None
-        self._marks: Marks | None = None
-        self._version: bytes | None = None
-        self._kept: dict[bytes, Any] = {}
-        """Values that the store would not take."""
-        self._starting = threading.RLock()
+        super().__init__(name, Items(items, key))
+        self.chunk_size = chunk_size
         self._within = 0
-        self._shown = Shown(name)
 
     def __repr__(self) -> str:
         return f"<Job {self.name} {self._progress()}>" if self._version is not None else f"<Job {self.name}>"
-
-    # What is done
-
-    def start(self, version: bytes) -> None:
-        """Learn what is done of the items, as a certain version of the work did it. Costs no write.
-
-        Raises:
-            LedgerError: The ledger is damaged: running what may be done already is not safe.
-        """
-        with self._starting:
-            if self._version != version:
-                self._start(version)
-                self._version = version
-
-    def _start(self, version: bytes) -> None:
-        self.items.come()
-        self._kept, self._head = {}, self._spelled(version)
-        self._store, self._marks = session.store_or_none(), None
-        if self._store is not None:
-            self._ledger = ledger_of(self._store, session.durability)
-            marks = Marks(self._ledger, self.name, version)
-            if self._try(marks.load):
-                self._marks = marks
-                self._check()
-        self.items.again()
-        self._settle()
-
-    def _try(self, work: Callable[[], object]) -> bool:
-        """Use the ledger; what the disk refuses costs one warning, and a rerun some day."""
-        try:
-            work()
-        except LedgerError:
-            raise
-        except StoreError as error:
-            warn(f"the job {self.name!r} cannot be resumed: {error}")
-            return False
-        return True
-
-    def _settle(self) -> None:
-        """Of the items that have come, those that are known to be done are not left."""
-        left = self.items.left
-        if self._marks is not None:
-            done = left.keys() & self._marks.known.keys()
-            if len(done) == len(left):
-                left.clear()
-            else:
-                for key in done:
-                    left.pop(key, None)
-
-    def _check(self) -> None:
-        """Values that are gone from the store make their items undone."""
-        marks, store = self._marks, self._store
-        assert marks is not None
-        assert store is not None
-        if any(mark.entry is not None for mark in marks.known.values()):
-            there = store.keys(self.name)
-            gone = [
-                key for key, mark in marks.known.items() if mark.entry is not None and mark.entry.hex() not in there
-            ]
-            self._undo(gone, "gone from the store")
-
-    def _undo(self, keys: Sequence[bytes], why: str) -> None:
-        """Items whose values cannot be had are not done after all."""
-        if keys and self._marks is not None:
-            known = self._marks.known
-            lost = [key for key in keys if key in known]
-            self._try(partial(self._marks.drop, lost))
-            for key in lost:
-                known.pop(key, None)
-                self.items.again(key)
-            count = "1 value" if len(lost) == 1 else f"{len(lost):,} values"
-            warn(f"{count} of the job {self.name!r} {'is' if len(lost) == 1 else 'are'} {why}: run again")
-
-    def is_done(self, key: bytes) -> bool:
-        """Whether an item is done by now, whoever did it."""
-        marks = self._marks
-        if key not in self.items.left:
-            return True
-        if marks is None or not (key in marks.known or self._has(marks, key)):
-            return False
-        self.items.left.pop(key, None)
-        self.tell()
-        return True
-
-    def _has(self, marks: Marks, key: bytes) -> bool:
-        found: list[bool] = []
-        return self._try(lambda: found.append(marks.has(key))) and found[0]
-
-    def _refresh(self) -> None:
-        """Learn what others did meanwhile."""
-        if self._version is None:
-            store = session.store_or_none()
-            self.start(b"" if store is None else latest(ledger_of(store, session.durability), self.name))
-        elif self._marks is not None:
-            self._try(self._marks.load)
-        self._settle()
-
-    @property
-    def done(self) -> int:
-        """How many items are done: here, in other processes, before a restart."""
-        return self.progress.done
-
-    @property
-    def remaining(self) -> int | None:
-        """How many are not; None while an iterator has not come to its end."""
-        done, total = self.progress
-        return None if total is None else total - done
-
-    @property
-    def progress(self) -> Progress:
-        """Both: `37/100`."""
-        self._refresh()
-        return self._progress()
-
-    def _progress(self) -> Progress:
-        items, left = self.items, len(self.items.left)
-        return Progress(len(items.known) - left - len(self._kept), items.total)
 
     # Working at it
 
@@ -208,14 +64,6 @@ class Job(Generic[T]):
         """Give an item up."""
         if self._store is not None:
             self._store.release(self._entry((key,)).hex(), turn)
-
-    def _entry(self, keys: Sequence[bytes]) -> bytes:
-        """What the values of items are kept under."""
-        return blake2b(b"".join((self._head, *keys)), digest_size=16, person=b"nbflow value").digest()
-
-    def _spelled(self, version: bytes) -> bytes:
-        name = self.name.encode("utf-8", "surrogatepass")
-        return b"%d:%b%d:%b" % (len(name), name, len(version), version)
 
     def save(self, value: Any) -> None:
         """Keep the value of the item that the loop is at, and mark it; of a chunk, as many values as it has items.
@@ -288,62 +136,6 @@ class Job(Generic[T]):
             self.items.left.pop(key, None)
         self.tell()
 
-    # Values
-
-    def results(self, *, partial: bool = False) -> list[Any]:
-        """The values of all items, old and new, in the order of the items; None for one that was done without a value.
-
-        Args:
-            partial: Leave out items that are not done.
-
-        Raises:
-            InterfaceError: Some items are not done.
-            DamagedError: Some values are damaged or gone; their items are not done any more.
-        """
-        self._refresh()
-        self.items.all()
-        self._settle()
-        if self.items.left and not partial:
-            raise InterfaceError(f"the job {self.name!r} has come to {self._progress()}: loop over it until its end")
-        found, lost = self.values()
-        if lost:
-            raise DamagedError(f"{len(lost):,} values of the job {self.name!r} are damaged or gone: loop over it again")
-        return [found[key] for key in self.items.order if key in found]
-
-    def values(self) -> tuple[dict[bytes, Any], list[bytes]]:
-        """The values of the items that are done, by key, and the items whose values turned out to be damaged."""
-        found: dict[bytes, Any] = {}
-        lost: list[bytes] = []
-        chunks: dict[bytes, Any] = {}
-        known = {} if self._marks is None else self._marks.known
-        for key in self.items.known:
-            mark = known.get(key)
-            try:
-                if mark is not None:
-                    found[key] = self._value(mark, chunks)
-                elif key in self._kept:
-                    found[key] = self._kept[key]
-            except StoreError:
-                lost.append(key)
-        self._undo(lost, "damaged or gone from the store")
-        return found, lost
-
-    def _value(self, mark: Mark, chunks: dict[bytes, Any]) -> Any:
-        if mark.entry is None:
-            return None
-        if mark.place < 0:
-            return self._load(mark.entry)
-        if mark.entry not in chunks:
-            chunks[mark.entry] = self._load(mark.entry)
-        return chunks[mark.entry][mark.place]
-
-    def _load(self, entry: bytes) -> Any:
-        assert self._store is not None
-        found = self._store.find(entry.hex())
-        if not found:
-            raise DamagedError("it is gone")
-        return self._store.load(found[0])
-
     # Loops
 
     def __iter__(self) -> Iterator[Any]:
@@ -389,15 +181,6 @@ class Job(Generic[T]):
             self._shown.end(self._progress(), None)
 
     loop_left = loop_ended
-
-    @property
-    def step(self) -> int | None:
-        """Its number in the panel; None before it began."""
-        return self._shown.step
-
-    def tell(self) -> None:
-        """Let the panel know how far it has come."""
-        self._shown.tell(self._progress)
 
     def map(
         self,

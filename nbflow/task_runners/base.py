@@ -33,6 +33,7 @@ class TaskRunner:
         leaves: Commands that are the job's own; all others are performed by the thread that drives the plan.
         hold: Gives a step what performs its calls, one at a time; None: they are run here.
         executor: Performs packed calls without holding a thread of this process; None: there is none.
+        kills: Whether the executor ends calls that take too long.
         max_workers: At most so many steps run at a time.
         options: What it was made with, by name: equal options make equal runners.
     """
@@ -40,6 +41,7 @@ class TaskRunner:
     leaves: ClassVar[tuple[type, ...]] = PARKED
     hold: Callable[[], Hold] | None = None
     executor: Executor | None = None
+    kills: ClassVar[bool] = False
     max_workers: int = 1
 
     def __init__(self, **options: Any) -> None:

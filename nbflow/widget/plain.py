@@ -41,7 +41,9 @@ def block(text: str, limit: int) -> str:
     clean = _HIDDEN.sub("", _ANSI.sub("", text[-2 * limit - 256 :].replace("\r\n", "\n"))).strip("\n")
     if len(clean) <= limit and len(text) <= 2 * limit + 256:
         return clean
-    return "…\n" + clean[-limit:].partition("\n")[2]
+    end = clean[-limit:]
+    lines = end.partition("\n")[2]
+    return f"…\n{lines}" if len(lines) >= limit // 2 else f"…{end}"  # not even a line that is longer than all that
 
 
 def table(

@@ -73,7 +73,7 @@ def program(tmp_path, service):
             env=os.environ | ours | environ,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,  # starting a cluster takes long on a busy machine
             check=False,
         )
         assert done.returncode == code, done.stderr

@@ -361,8 +361,8 @@ def test_the_nbflow_magic(k):
     assert [row.split("  ")[-1] for row in rows[:3]] == ["cached just now", "miss: input lr 1 → 2", "miss: first run"]
     assert re.search(r"^store += .*store +\(NBFLOW_STORE\)$", text(k.out("%nbflow config")), re.MULTILINE)
     shown = text(k.out("%nbflow config verify=sealed max_size=1GB"))
-    assert re.search(r"verify += sealed +\(configure\(\)\)\nmax_size = 1,073,741,824 bytes  \(configure\(\)\)", shown)
-    assert "verify   = full  (default)" in text(k.out("%nbflow config verify=none max_size=none"))
+    assert re.search(r"verify += sealed +\(configure\(\)\)\nmax_size += 1,073,741,824 bytes  \(configure\(\)\)", shown)
+    assert "verify     = full  (default)" in text(k.out("%nbflow config verify=none max_size=none"))
     assert "dropped 0 results" in text(k.out("%nbflow prune --older 30d"))
     for line, said in {
         "lss": "did you mean 'ls'",

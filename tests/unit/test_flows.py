@@ -3,10 +3,12 @@
 import asyncio
 import functools
 import inspect
+import pickle
 import threading
 import time
 import traceback
 
+import cloudpickle
 import pytest
 
 from nbflow import (
@@ -44,6 +46,11 @@ def double(x):
 @task
 def fail(x=0):
     raise ValueError(f"no {x}")
+
+
+@flow
+def module_flow(x):
+    return double(x)
 
 
 def told(fresh, kind):
@@ -135,7 +142,7 @@ def test_options_keep_what_is_not_named(fresh):
     assert (second.name, second.options.retries, second.options.log_prints) == ("etl", 0, True)
     assert first.options.retries == 2
     assert first.with_options(timeout_seconds=None).options.timeout_seconds is None
-    with pytest.raises(ConfigurationError, match="retires"):
+    with pytest.raises(ConfigurationError, match="did you mean 'retries'"):
         first.with_options(retires=1)
     with pytest.raises(ConfigurationError, match="cache_policy"):
         flow(cache_policy=INPUTS)
@@ -206,6 +213,8 @@ def test_the_state_of_a_flow_is_that_of_what_it_returns(fresh):
     with pytest.raises(ValueError, match="no None") as caught:
         some([None, 1, None])
     assert "2/3" in notes(caught.value)
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert len([each for each in frames if "/nbflow/" in each.filename]) <= 2, frames
     assert some([1], return_state=True).result() == [2]
     one = flow(lambda: fail.submit(3))(return_state=True)
     assert one.is_failed()
@@ -1019,7 +1028,16 @@ def test_get_run_logger_needs_a_run(fresh):
         get_run_logger()
 
 
+def test_a_flow_travels(fresh):
+    """A task that calls a flow could not run in another process."""
+    again = pickle.loads(cloudpickle.dumps(flow(name="etl", retries=1)(lambda x: 2 * x)))
+    assert (again(2), again.name, again.options.retries) == (4, "etl", 1)
+    assert pickle.loads(pickle.dumps(module_flow)) is module_flow
+    assert cloudpickle.loads(cloudpickle.dumps(module_flow.with_options(name="x")))(1) == 2
+
+
 def test_docstrings_name_every_option():
     """An option could not be looked up."""
     for name in FlowOptions.__dataclass_fields__:
         assert f"{name}: " in inspect.getdoc(FlowOptions)
+        assert name in inspect.signature(flow).parameters

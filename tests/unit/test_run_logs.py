@@ -238,3 +238,20 @@ def test_nothing_of_ours_stays_behind():
     """Importing nbflow would change how a program logs."""
     assert all(each.propagate for each in RUNS.values())
     assert not logging.getLogger("nbflow").handlers
+
+
+def test_a_flow_that_does_not_say_prints_as_around_it(fresh, capsys):
+    """What a flow prints within a task that logs its prints would be lost to the log."""
+
+    @flow
+    def inner():
+        print("inner")
+
+    @task(log_prints=True, persist_result=False)
+    def outer():
+        print("outer")
+        inner()
+
+    outer()
+    assert [text for _, _, text in logged(fresh)] == ["outer", "inner"]
+    assert capsys.readouterr().out == ""

@@ -316,6 +316,12 @@ def test_a_long_text_keeps_its_end():
     assert cut.startswith("…\nline ") and cut.endswith("line 999\nValueError") and len(cut) <= 102
 
 
+def test_a_line_that_is_longer_than_its_place_keeps_its_end():
+    """Else a step that prints one enormous line would seem to have printed nothing."""
+    assert plain.block("x" * 1_000_000 + "end", 100) == "…" + "x" * 97 + "end"
+    assert plain.block("x" * 1_000_000 + "\nend", 100).endswith("x\nend")
+
+
 def test_the_traits_of_a_miss_are_let_go():
     """Else the panel would keep what every key was made of for as long as its rows."""
     without = board(*ran(1))
