@@ -103,7 +103,7 @@ class Waiting(NamedTuple):
 
 
 class Progressed(NamedTuple):
-    """Of the items of a job so many are done, in this process or in any other; `total` is None while nobody knows it."""
+    """So many items of a job are done, in this process or in any other; `total` is None while nobody knows it."""
 
     step: int
     at: float

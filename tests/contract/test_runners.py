@@ -1,6 +1,7 @@
 """One suite for all runners: sequential, threads, processes, a local Dask cluster of two workers."""
 
 import asyncio
+import importlib
 import logging
 import os
 import random
@@ -701,3 +702,80 @@ def test_no_more_steps_of_a_tag_than_it_allows(runner, fresh, tmp_path):
 
     assert item.map(range(6)).result(PATIENCE) == list(range(6))
     assert not log.exists()
+
+
+# Code
+
+
+LOADED = """
+import threading
+lock = threading.Lock()
+table = {{"more": {more}}}
+class Scale:
+    def __call__(self, x):
+        return x * {more}
+def helper(x):
+    return x + {more}
+def plain(x):
+    with lock:
+        return helper(x)
+def apply(function, x):
+    return function(x)
+def tabled(x):
+    return x + table["more"]
+"""
+
+USES = {
+    "body": ("plain", (1,)),
+    "argument": ("apply", ("helper", 1)),
+    "object": ("apply", ("Scale()", 1)),
+    "table": ("tabled", (1,)),
+    "cell": ("lambda x: module.helper(x)", (1,)),
+    "inside": ("", (1,)),
+}
+
+
+@pytest.mark.parametrize("where", ["processes", "dask", "isolate"])
+def test_what_is_loaded_here_is_what_runs_there(where, runners, fresh, tmp_path, monkeypatch):
+    """A warm worker would run a module as it was before a reload, and the old result would be kept as the new one's."""
+    monkeypatch.syspath_prepend(tmp_path)
+    name, isolate = f"loaded_{where}", None
+    file = tmp_path / f"{name}.py"
+    if where == "isolate":
+        isolate = "process"
+    else:
+        configure(task_runner=get(runners, where))
+    if where == "dask":
+        get(runners, where).client.run(lambda path: __import__("sys").path.insert(0, path), str(tmp_path))
+
+    def results(module):
+        """What each use gives now, by name."""
+
+        def inside(x):
+            from importlib import import_module  # noqa: F401 - as a cell would
+
+            return __import__(name).helper(x)
+
+        space = {**vars(module), "module": module, "__name__": "__main__"}
+        found = {}
+        for use, (function, args) in USES.items():
+            made = eval(function, space) if function else inside
+            given = [eval(each, space) if isinstance(each, str) else each for each in args]
+            found[use] = task(made, isolate=isolate).submit(*given).result(PATIENCE)
+        return found
+
+    def expected(more):
+        return {use: (more if use == "object" else 1 + more) for use in USES}
+
+    def write(more):
+        file.write_text(LOADED.format(more=more))
+        importlib.invalidate_caches()
+
+    write(1)
+    module = importlib.import_module(name)
+    assert results(module) == expected(1)
+    write(10)
+    importlib.reload(module)
+    assert results(module) == expected(10), "reloaded"
+    module.helper.__code__ = (lambda x: x + 20).__code__
+    assert task(module.apply, isolate=isolate).submit(module.helper, 1).result(PATIENCE) == 21, "changed in memory"
