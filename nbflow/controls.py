@@ -62,25 +62,29 @@ def wait(step: int, tell: Callable[[], object] = lambda: None) -> Iterator[Wait]
         _waits.pop(step, None)
 
 
-@contextmanager
-def calling(step: int, stop: Callable[[], object] | None = None) -> Iterator[None]:
+class calling:  # noqa: N801 - used as a word
     """While an attempt runs: how to stop it, by default with an interrupt where it has the main thread.
 
     A signal that comes late would end whatever runs next, so none is sent once the attempt is over: both ends
     hold the lock.
     """
-    if stop is None and threading.current_thread() is threading.main_thread():
-        stop = _interrupt
-    if stop is None:
-        yield
-        return
-    _stops[step] = stop
-    try:
-        yield
-    finally:
-        _stops.pop(step, None)
-        with _lock:  # an interrupt that is on its way arrives here
-            pass
+
+    __slots__ = ("_step", "_stop")
+
+    def __init__(self, step: int, stop: Callable[[], object] | None = None) -> None:
+        if stop is None and threading.get_ident() == threading.main_thread().ident:
+            stop = _interrupt
+        self._step, self._stop = step, stop
+
+    def __enter__(self) -> None:
+        if self._stop is not None:
+            _stops[self._step] = self._stop
+
+    def __exit__(self, *_: object) -> None:
+        if self._stop is not None:
+            _stops.pop(self._step, None)
+            with _lock:  # an interrupt that is on its way arrives here
+                pass
 
 
 def _interrupt() -> None:

@@ -97,7 +97,7 @@ class _Job:
         self.context.run(blocking.set, pool.lend)
         self.plan: Plan | None = None
         self.work: Work | None = None
-        self.remote = Remote(None, kills=pool.kills)
+        self.remote = None if pool.executor is None else Remote(None, kills=pool.kills)
 
     def start(self) -> None:
         """Queue it for a worker."""
@@ -153,24 +153,26 @@ class _Job:
 
     def _call(self, command: Call, *, whole: bool = False) -> None:
         """Have the runner's executor make a call; go on when it is answered, in a stretch of its own."""
-        work, executor = self.work, self.pool.executor
+        work, executor, remote = self.work, self.pool.executor, self.remote
         assert work is not None
         assert executor is not None
+        assert remote is not None
         if self.future.stopping:
             raise CancelledError("the step was cancelled")
-        answer = executor.submit(perform, self.remote.order(work, command, whole=whole), limit=command.timeout)
+        answer = executor.submit(perform, remote.order(work, command, whole=whole), limit=command.timeout)
         self.future.call = answer
         # the callback gets the answer: one that held it would keep all values until they are looked for as garbage
         answer.add_done_callback(lambda found: self._later(lambda: self._answered(command, found, whole=whole)))
 
     def _answered(self, command: Call, answer: "concurrent.futures.Future[bytes]", *, whole: bool) -> Outcome | None:
         """The executor has an answer."""
-        work, self.future.call = self.work, None
+        work, remote, self.future.call = self.work, self.remote, None
         assert work is not None
+        assert remote is not None
         outcome: Outcome | None = None
         error: BaseException | None = None
         try:
-            outcome = self.remote.answered(work, answer.result, whole=whole)
+            outcome = remote.answered(work, answer.result, whole=whole)
             if outcome is None:
                 self._call(command, whole=True)
                 return None

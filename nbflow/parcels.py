@@ -4,20 +4,41 @@ By cloudpickle (https://github.com/cloudpipe/cloudpickle), which takes what a no
 arrives: what of it does not pickle stays behind, and its traceback comes as text.
 """
 
+import dis
 import linecache
 import pickle
+import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from functools import cache
+from functools import cache, reduce
 from io import BytesIO
 from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from nbflow.errors import ConfigurationError
+from nbflow.keys import origin
+from nbflow.keys.gather import task_function
 from nbflow.trace import Fact, Traits
 
-__all__ = ["Home", "Kept", "Order", "Reply", "Said", "broken_down", "packed", "put_together", "sources", "unpacked"]
+__all__ = [
+    "Home",
+    "Kept",
+    "Order",
+    "Reply",
+    "Said",
+    "broken_down",
+    "packed",
+    "parcel",
+    "put_together",
+    "send_by_name",
+    "send_by_value",
+    "sent_by_value",
+    "sources",
+    "unpacked",
+]
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 
@@ -83,6 +104,9 @@ class Order(NamedTuple):
         random: Where seeded generators stand.
         split: Makes streams of their own of those generators, one for each call; `""`: they are as they are.
         kept: Where the result is kept; None: it is not.
+        things: Packed: functions, classes, tasks of the user's modules among the arguments, by name; `b""`: none.
+        codes: Digests of what the function and they reach where the call comes from; `()`: it does not matter.
+        modules: Names of the user's modules that any of it comes from.
     """
 
     home: bytes
@@ -100,6 +124,9 @@ class Order(NamedTuple):
     random: dict[str, Any]
     split: str
     kept: Kept | None
+    things: bytes = b""
+    codes: tuple[bytes, ...] = ()
+    modules: tuple[str, ...] = ()
 
 
 class Said(NamedTuple):
@@ -124,6 +151,7 @@ class Reply(NamedTuple):
         cost: Seconds that it ran.
         stored: When its entry was made, and the bytes that it took; None: it was not stored where it ran.
         said: Packed `Said`; `b""`: nothing.
+        other: Why nothing was called: the modules loaded there have other `"code"`, or only other `"values"`.
     """
 
     value: bytes | None = None
@@ -135,21 +163,59 @@ class Reply(NamedTuple):
     cost: float = 0.0
     stored: tuple[float, int] | None = None
     said: bytes = b""
+    other: str = ""
+
+
+by_value: dict[str, Any] = {}
+"""Modules that workers have otherwise than this process, with their specs: what is in them goes as it is here."""
+
+
+def send_by_value(modules: Iterable[str]) -> None:
+    """From now on send what is in these modules as it is here, rather than by name."""
+    import cloudpickle  # noqa: PLC0415 - as below
+
+    for name in modules:
+        if name in sys.modules:
+            cloudpickle.register_pickle_by_value(sys.modules[name])
+            by_value[name] = sys.modules[name].__spec__
+
+
+def send_by_name(modules: Iterable[str]) -> None:
+    """Take that back."""
+    import cloudpickle  # noqa: PLC0415 - as below
+
+    for name in modules:
+        if by_value.pop(name, None) is not None and name in sys.modules:
+            cloudpickle.unregister_pickle_by_value(sys.modules[name])
+
+
+def sent_by_value() -> AbstractSet[str]:
+    """Names of the modules for which this holds: no longer for those that were reloaded."""
+    for name, spec in tuple(by_value.items()):
+        module = sys.modules.get(name)
+        if module is None or module.__spec__ is not spec:
+            send_by_name((name,))
+    return by_value.keys()
 
 
 @cache
 def _pickler() -> Callable[[BytesIO], Any]:
-    """Makes picklers that note the files of the functions that they come by."""
+    """Makes picklers that note what they come by: the files of functions, and what goes by its name in a module."""
     import cloudpickle  # noqa: PLC0415 - 10 ms that only those pay who send something
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # follow_imports is skip
         def __init__(self, file: BytesIO) -> None:
             super().__init__(file, protocol=5)
             self.named: set[str] = set()
+            self.things: dict[int, Any] = {}
 
         def reducer_override(self, obj: Any) -> Any:
             if isinstance(obj, FunctionType):
                 self.named.add(obj.__code__.co_filename)
+                if by_value:
+                    _check_imports(obj)
+            if _by_name(obj):
+                self.things[id(obj)] = obj
             return super().reducer_override(obj)
 
     return Pickler
@@ -164,6 +230,36 @@ def packed(value: Any) -> bytes:
     file = BytesIO()
     _pickler()(file).dump(value)
     return file.getvalue()
+
+
+def parcel(call: tuple[Any, ...]) -> tuple[bytes, tuple[Any, ...]]:
+    """Arguments as bytes, and what of the user's modules goes by its name among them."""
+    if _plain(call):
+        return pickle.dumps(call, 5), ()
+    file = BytesIO()
+    pickler = _pickler()(file)
+    pickler.dump(call)
+    return file.getvalue(), tuple(pickler.things.values())
+
+
+def _check_imports(function: FunctionType) -> None:
+    """Raise where a function would find a worker's own code of a module."""
+    for each in dis.get_instructions(function.__code__):
+        if each.opname == "IMPORT_NAME" and any(f"{name}.".startswith(f"{each.argval}.") for name in by_value):
+            raise ConfigurationError(
+                f"{function.__qualname__}() imports {each.argval} in its body, and workers have other code of it than "
+                "this process: reload what was edited, or import it outside of functions"
+            )
+
+
+def _by_name(obj: Any) -> bool:
+    """Whether something is a function, class or task of a module of the user's, and found there."""
+    thing = task_function(obj) or obj
+    if not isinstance(thing, FunctionType | type) or origin.module_of(thing) in origin.MAIN or not origin.users(thing):
+        return False
+    home = sys.modules.get(origin.module_of(thing))
+    found = reduce(lambda owner, name: getattr(owner, name, None), thing.__qualname__.split("."), home)
+    return found is obj
 
 
 def _plain(call: tuple[Any, ...]) -> bool:

@@ -27,7 +27,8 @@ from nbflow.keys.binder import binder
 from nbflow.keys.reach import Reach, reach
 from nbflow.keys.traits import trait
 from nbflow.logs import current_step
-from nbflow.parcels import Home, Kept, Order, Reply, Said, broken_down, packed, unpacked
+from nbflow.opening import opened
+from nbflow.parcels import Home, Kept, Order, Reply, Said, broken_down, packed
 from nbflow.runs import TaskRun
 from nbflow.session import configure, session
 from nbflow.slot import Elsewhere, Slot
@@ -67,7 +68,10 @@ def _where() -> str:
 
 def _reply(order: Order) -> Reply:
     _settle(order.home)
-    function, args, kwargs = _call(order)
+    call = opened(order)
+    if isinstance(call, str):
+        return Reply(other=call)
+    function, args, kwargs = call
     found = {name: world.rng.digest(state) for name, state in order.random.items()}
     world.rng.restore(_split(order.random, order.split) if order.split else order.random)
     slot = _slot(order.kept)
@@ -173,17 +177,6 @@ def _settle(packed_home: bytes) -> None:
         _last = packed_home
 
 
-@lru_cache(32)
-def _function(data: bytes) -> Any:
-    return unpacked(data)
-
-
-def _call(order: Order) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-    if not order.function:
-        return unpacked(order.call), (), {}
-    return _function(order.function), *pickle.loads(order.call)
-
-
 def _body(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any]:
     if not iscoroutinefunction(function):
         return partial(function, *args, **kwargs)
@@ -197,7 +190,7 @@ def _run(order: Order) -> TaskRun | None:
         return None
     number, task_name, name, tags, count = order.run
     run = TaskRun(0, task_name, (), (), tags, order.flow_run)
-    run._id, run.name, run.run_count = number, name, count  # noqa: SLF001 - a copy of one of us
+    run._id, run.name, run.run_count = [number], name, count  # noqa: SLF001 - a copy of one of us
     return run
 
 

@@ -21,10 +21,24 @@ from typing import Any
 
 from nbflow import __version__, eventlog, world
 from nbflow.context import current_flow_run, current_tags, open_transaction
-from nbflow.errors import StoreError, WorkerDied
+from nbflow.errors import ConfigurationError, StoreError, WorkerDied
 from nbflow.events import Began, Queued
+from nbflow.loaded import loaded, root
 from nbflow.logs import current_step
-from nbflow.parcels import Home, Kept, Order, Reply, Said, packed, put_together, sources
+from nbflow.parcels import (
+    Home,
+    Kept,
+    Order,
+    Reply,
+    Said,
+    packed,
+    parcel,
+    put_together,
+    send_by_name,
+    send_by_value,
+    sent_by_value,
+    sources,
+)
 from nbflow.session import session
 from nbflow.slot import Elsewhere
 from nbflow.step.commands import Call, Err, Load, Ok, Outcome
@@ -48,6 +62,8 @@ class Remote:
 
     def __init__(self, hold: Hold | None, *, split: bool = True, kills: bool = True) -> None:
         self.hold, self.split, self.kills, self.deaths, self.stopped = hold, split, kills, 0, False
+        self.modules: tuple[str, ...] = ()
+        self.loose = ""
 
     def __call__(self, work: Work, command: Call) -> Outcome:
         """One attempt, while this thread waits."""
@@ -73,7 +89,7 @@ class Remote:
             WorkerDied: It ended one worker too many.
         """
         try:
-            return received(work, answer())
+            return received(work, answer(), self.loose)
         except WorkerDied as error:
             if self.stopped:
                 raise CancelledError("the step was cancelled") from None
@@ -81,12 +97,42 @@ class Remote:
             if self.deaths >= _DEATHS:
                 raise WorkerDied(f"{error}; it ended {self.deaths} of them, and is not tried again") from None
             return Err(error)
+        except _OtherCodeError as error:
+            if whole:
+                return Err(error)
+            self.otherwise(work, error.what)
+            return None
         except Exception as error:  # noqa: BLE001 - a call that cannot go there, or an answer that cannot be read here
             return None if isinstance(error, StoreError) and not whole else Err(error)
 
+    def otherwise(self, work: Work, what: str) -> None:
+        """Workers have other code, or other values of globals: send what is here.
+
+        Such values may be unable to travel: then the call takes those that are there, and its result is not kept.
+        """
+        send_by_value(self.modules)
+        if work.identity is not None:
+            work.identity.packed = None
+        try:
+            _function(work)
+        except Exception:  # noqa: BLE001 - whatever its reason
+            if what == "values":
+                send_by_name(self.modules)
+                self.loose = "workers have other values of the globals that it reads, and these cannot be sent"
+
     def order(self, work: Work, command: Call, *, whole: bool = False) -> bytes:
         """A call, packed; `whole`: its value is to be sent, whatever its size."""
-        function, call = _function(work)
+        values = sent_by_value()
+        try:
+            function, call, things = _function(work)
+        except Exception as error:
+            if values:
+                error.add_note(
+                    f"nbflow: workers have other code of {', '.join(sorted(values))} than this process, so it is "
+                    "sent as it is here, which cannot be: reload what was edited, or start anew"
+                )
+            raise
+        codes, self.modules = ((), ()) if self.loose else _codes(work, things)
         slot, random = work.slot, world.rng.snapshot()
         run = work.run
         order = Order(
@@ -105,7 +151,7 @@ class Remote:
             random=random,
             split=_stream(work, function + call) if self.split and random else "",
             kept=None
-            if slot is None
+            if slot is None or self.loose
             else Kept(
                 slot.key,
                 slot.task,
@@ -115,6 +161,9 @@ class Remote:
                 slot.serializer,
                 here=not whole and open_transaction.get() is None,
             ),
+            things=packed(things) if things and codes else b"",
+            codes=codes,
+            modules=self.modules,
         )
         try:
             return pickle.dumps(order, 5)
@@ -127,18 +176,37 @@ def isolated() -> Remote:
     return Remote(Hold((b"", PERFORM)), split=False)
 
 
-def _function(work: Work) -> tuple[bytes, bytes]:
+def _function(work: Work) -> tuple[bytes, bytes, tuple[Any, ...]]:
     """The call of a step: its function, packed once as long as nothing that it reaches has changed, and the rest."""
     body: Any = work.body
     if not isinstance(body, partial):
-        return b"", sources(body)
+        return b"", sources(body), ()
     identity: Any = work.identity
     function: bytes | None = None if identity is None else identity.packed
     if function is None:
         function = sources(body.func)
         if identity is not None and not identity.globals():
             identity.packed = function
-    return function, packed((body.args, body.keywords))
+    return function, *parcel((body.args, body.keywords))
+
+
+def _codes(work: Work, things: tuple[Any, ...]) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+    """Digests of what a call reaches of the user's modules, none where it does not matter; and their names."""
+    body: Any = work.body
+    function = root(body.func, body.args) if isinstance(body, partial) else body
+    found = [loaded(each) for each in (function, *things)]
+    modules = {name for each in found for name in each.modules}
+    if modules <= sent_by_value():
+        return (), tuple(modules)
+    return tuple(each.digest for each in found), tuple(modules)
+
+
+class _OtherCodeError(ConfigurationError):
+    """A worker cannot have the code that is loaded here by importing it, or the values of globals alone."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the {what} of the step's modules changes while workers look at it")
+        self.what = what
 
 
 def _stream(work: Work, call: bytes) -> str:
@@ -182,13 +250,16 @@ def _variables() -> dict[str, str]:
 _home = _Here()
 
 
-def received(work: Work, data: bytes) -> Outcome:
+def received(work: Work, data: bytes, changed: str = "") -> Outcome:
     """What an answer says, as if the call had been made here.
 
     Raises:
         StoreError: The value lies in the store, and cannot be had.
+        ConfigurationError: The worker has other code, and has called nothing.
     """
     reply: Reply = pickle.loads(data)
+    if reply.other:
+        raise _OtherCodeError(reply.other)
     if reply.said:
         _say(work, pickle.loads(reply.said))
     if reply.error is not None:
@@ -199,7 +270,7 @@ def received(work: Work, data: bytes) -> Outcome:
     slot = work.slot
     if slot is not None:
         slot.facts, slot.random = reply.facts, reply.random
-        slot.elsewhere = Elsewhere(reply.changed, reply.stored[1] if reply.stored else None, reply.cost)
+        slot.elsewhere = Elsewhere(changed or reply.changed, reply.stored[1] if reply.stored else None, reply.cost)
     world.rng.restore(reply.random or {})
     if reply.facts:
         world.adopt(reply.facts)

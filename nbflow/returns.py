@@ -11,6 +11,9 @@ from nbflow.step.commands import Err, Ok, Outcome
 
 __all__ = ["awhole", "came_to", "whole"]
 
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set})
+"""What is given back as it is, without a question."""
+
 
 def whole(body: Callable[[], Any]) -> Any:
     """Call, and make a list of a generator that is returned, which could be gone through only once.
@@ -19,6 +22,8 @@ def whole(body: Callable[[], Any]) -> Any:
         InterfaceError: It returned a coroutine, which nobody would await.
     """
     value = body()
+    if type(value) in _ATOMS:
+        return value
     if isgenerator(value):
         return list(value)
     if iscoroutine(value) or _is_loops(value):

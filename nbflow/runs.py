@@ -26,6 +26,9 @@ _TYPES = {
     Phase.CRASHED: StateType.CRASHED,
 }
 
+_RUNS = frozenset({Phase.RUNNING, Phase.RETRYING})
+_SMALL = frozenset({type(None), bool, int, float})
+
 
 class TaskRun:
     """A run: it hears the events of its step, and can be asked at any time.
@@ -81,7 +84,7 @@ class TaskRun:
         self.names, self.values, self.tags, self.flow_run = names, values, tags, flow_run
         self.run_count = 0
         self.keys: tuple[str | None, ...] | None = None
-        self._id = ""
+        self._id: list[str] = []
         self._kept: TaskRun | None = None
         self._phase: Phase | None = Phase.PENDING
         self._settled = False
@@ -97,8 +100,8 @@ class TaskRun:
     def id(self) -> str:
         """32 hex digits."""
         if not self._id:
-            self._id = uuid4().hex
-        return self._id
+            self._id.append(uuid4().hex)
+        return self._id[0]
 
     @property
     def flow_run_id(self) -> str | None:
@@ -155,7 +158,7 @@ class TaskRun:
             self.run_count, self._began = event.attempt, event.at
         elif kind is e.Logged:
             return
-        elif self._phase in {Phase.RUNNING, Phase.RETRYING} and kind is not e.Unsaved:
+        elif self._phase in _RUNS and kind is not e.Unsaved:
             self._total += max(0.0, event.at - self._began)
         if kind is e.Waiting:
             self._wait = event.seconds
@@ -178,8 +181,11 @@ class TaskRun:
 
     def without_values(self) -> "TaskRun":
         """The same run for whoever keeps it for long: large arguments are let go of."""
+        if _SMALL.issuperset(map(type, self.values)):
+            return self
         made = TaskRun(self.step, self.task_name, tags=self.tags, flow_run=self.flow_run)
-        made.name, made.run_count, made._id = self.name, self.run_count, self.id
+        made.name, made.run_count = self.name, self.run_count
+        made._id = self._id  # shared: whichever is asked first, both have it
         made._phase, made._settled, made._state = self._phase, self._settled, self._state
         made._at, made._began, made._wait, made._total = self._at, self._began, self._wait, self._total
         self._kept = made

@@ -19,6 +19,7 @@ from nbflow.inputs import ended, futures_in, resolve_futures_to_results
 from nbflow.logs import warn
 from nbflow.mapping import items
 from nbflow.options import TaskOptions
+from nbflow.parcels import by_value
 from nbflow.runs import TaskRun
 from nbflow.states import State
 from nbflow.step.commands import Err, Outcome
@@ -61,6 +62,7 @@ class Task(Generic[P, R]):
         self.description = options.description or inspect.getdoc(fn)
         self._self: tuple[Any, ...] = ()
         self._check_parameters()
+        self._classless = sys.version_info >= (3, 13) and self._kind is object and _takes_class(fn)
         self.steps = Steps(self, fn, options, self.name)
         self.isasync = self.steps.isasync
         if self.steps.streams and options.isolate is not None:
@@ -82,6 +84,13 @@ class Task(Generic[P, R]):
             warn(
                 f"{self.name}(): cache_key_fn makes the key, cache_policy is not used; "
                 "give one of them, or the function as a part of the policy: DEFAULT.calling(function)"
+            )
+
+    def _check_class(self, args: tuple[Any, ...]) -> None:
+        """From Python 3.13 a `classmethod` above a task tells it of its class in plain calls alone."""
+        if self._classless and not self._self and not (args and isinstance(args[0], type)):
+            raise ConfigurationError(
+                f"{self.name}() does not know its class: from Python 3.13, @task has to stand above @classmethod"
             )
 
     def __repr__(self) -> str:
@@ -110,7 +119,7 @@ class Task(Generic[P, R]):
         module, path = getattr(self.fn, "__module__", ""), getattr(self.fn, "__qualname__", "")
         start: Any = None if module == "__main__" else sys.modules.get(module)
         home = reduce(_attribute, path.split("."), start)
-        if home is self:
+        if home is self and module not in by_value:
             return str(path)
         source = home if isinstance(home, Task) and home.fn is self.fn else self.fn
         return _again, (source, self.options, self._self, self._kind)
@@ -254,6 +263,7 @@ class Task(Generic[P, R]):
 
         What a generator yields comes as one list. `wait_for` and `return_state` are as in a call.
         """
+        self._check_class(args)
         future: Future[R] = self.steps.submit(self._self + args, kwargs, wait_for)
         if not return_state:
             return future
@@ -276,6 +286,7 @@ class Task(Generic[P, R]):
         Raises:
             ValueError: The arguments are of different lengths, or none of them can be mapped over.
         """
+        self._check_class(args)
         submit, first = self.steps.submit, self._self
         futures: FutureList[R] = FutureList(
             [submit(first + each, named, wait_for) for each, named in items(self.name, args, kwargs)]
@@ -326,6 +337,13 @@ def _given(outcome: Outcome | None, run: TaskRun | None) -> Any:
         finally:
             del outcome  # the traceback holds this frame, which would hold the error
     return outcome.value
+
+
+def _takes_class(fn: Any) -> bool:
+    """Whether a function is a method of a class rather than of its instances, as far as names tell."""
+    code = getattr(fn, "__code__", None)
+    owner = getattr(fn, "__qualname__", "").rpartition(".")[0]
+    return bool(owner) and not owner.endswith("<locals>") and code is not None and code.co_varnames[:1] == ("cls",)
 
 
 def _attribute(owner: Any, name: str) -> Any:

@@ -17,7 +17,7 @@ from nbflow.around import Around, own_frames
 from nbflow.bus import Bus
 from nbflow.clock import Clock
 from nbflow.engine import Hands
-from nbflow.events import Crashed, Event, Failed, Hit, Logged, TimedOut
+from nbflow.events import Completed, Crashed, Event, Failed, Hit, Logged, Started, TimedOut
 from nbflow.futures import blocking
 from nbflow.hooks import Hooked, acall_hook, finish, run_hook
 from nbflow.limits import Turn
@@ -35,6 +35,8 @@ __all__ = ["Away", "Work", "next_step"]
 
 next_step = itertools.count(1).__next__
 """A number for each step of this process."""
+
+_USUAL = frozenset({Started, Completed})
 
 
 class Away(Protocol):
@@ -178,6 +180,8 @@ class Work:
         self.bus.tell(event)
         if self.transaction is not None:
             self.transaction.hear(event)
+        if type(event) in _USUAL:
+            return
         if self.again is not None and isinstance(event, (Failed, TimedOut, Crashed)):
             controls.failed(self.step, self.again)
         if isinstance(event, Hit) and event.stale and self.slot is not None:

@@ -13,8 +13,6 @@ import os
 import pickle
 import select
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -47,6 +45,8 @@ class Worker:
     """
 
     def __init__(self, setup: Setup) -> None:
+        import socket  # noqa: PLC0415 - only those who use processes pay for it
+        import subprocess  # noqa: PLC0415 - as above
         from multiprocessing.connection import Connection  # noqa: PLC0415 - 10 ms that only those who use processes pay
 
         mine, theirs = socket.socketpair()

@@ -1,6 +1,5 @@
 """What ran, in this session and before it."""
 
-from statistics import median
 from typing import Final
 
 from nbflow.durable.recorder import Run
@@ -35,6 +34,8 @@ class History:
     def expected(self, task: str) -> float | None:
         """Seconds that a run of a task usually takes: the median of the latest that completed; None: none has."""
         took = [run.seconds for run in session.recorder.read(task, _LATEST) if run.outcome == "Completed"]
+        from statistics import median  # noqa: PLC0415 - it brings fractions and decimals, which no step needs
+
         return median(took) if took else None
 
 

@@ -1,8 +1,9 @@
 """The items of a job: what each is called in the ledger, in which order they came, which are left."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
+from marshal import dumps
 from typing import Any, Final
 
 from nbflow.errors import UnkeyableError
@@ -10,9 +11,11 @@ from nbflow.keys import plain
 from nbflow.keys.encode import content
 from nbflow.keys.short import short
 
-__all__ = ["Items", "item_key"]
+__all__ = ["Items", "item_keys"]
 
-_SIZE: Final = 16
+_BLOCK: Final = 256
+"""Items that are looked at together: the most that is lost where one of them is no plain tree."""
+_PLAIN: Final = blake2b(b"=", digest_size=16)
 
 
 class Items:
@@ -35,6 +38,7 @@ class Items:
         self.left: dict[bytes, Any] = {}
         self.whole = False
         self._key = key
+        self._items = items
         self._source: Iterator[Any] = iter(items)
         self._lazy = self._source is items
         self._values: dict[bytes, Any] = {}
@@ -42,13 +46,26 @@ class Items:
 
     def all(self) -> None:
         """Let all items come, of an iterator too."""
+        self.come()
         while self.pull() is not None:
             pass
 
     def come(self) -> None:
-        """Let them come, unless they are made one by one."""
-        if not self._lazy:
-            self.all()
+        """Let them come, unless they are made one by one: all of them, or none where one has no content.
+
+        Raises:
+            UnkeyableError: As `pull`.
+        """
+        with self._pulling:
+            if self._lazy or self.whole:
+                return
+            values = list(self._items)
+            self.order = self._keys(values)
+            for key, value in zip(self.order, values, strict=True):
+                self._values.setdefault(key, value)
+            self.known = set(self._values)
+            self.left = dict(self._values)
+            self.whole = True
 
     def pull(self) -> bytes | None:
         """The key of the next item; None after the last one.
@@ -57,24 +74,24 @@ class Items:
             UnkeyableError: It has no content; the message says which item.
         """
         with self._pulling:
+            if self.whole:
+                return None
             try:
                 value = next(self._source)
             except StopIteration:
                 self.whole = True
                 return None
-            key = self._of(value)
+            (key,) = self._keys([value])
             self.order.append(key)
             if key not in self.known:
                 self.known.add(key)
                 self.left[key] = value
-                if not self._lazy:
-                    self._values[key] = value
             return key
 
-    def _of(self, value: Any) -> bytes:
-        where = f"item {len(self.order)}"
+    def _keys(self, values: list[Any]) -> list[bytes]:
+        told = values if self._key is None else [self._key(value) for value in values]
         try:
-            return item_key(value if self._key is None else self._key(value), where)
+            return item_keys(told, len(self.order))
         except UnkeyableError as error:
             raise UnkeyableError(error.what, "give key=, a function from an item to what tells it apart") from None
 
@@ -96,11 +113,32 @@ class Items:
         return len(self.known) if self.whole else None
 
 
-def item_key(value: Any, name: str = "item") -> bytes:
-    """What a value is known by in the ledger: 16 bytes, equal for equal content.
+def item_keys(values: Sequence[Any], first: int = 0) -> list[bytes]:
+    """What values are known by in the ledger: 16 bytes each, equal for equal content, whatever stands beside it.
+
+    Args:
+        values: The values.
+        first: The number of the first one, for the message of an error.
 
     Raises:
-        UnkeyableError: It has no content.
+        UnkeyableError: One of them has no content.
     """
+    keys: list[bytes] = []
+    for start in range(0, len(values), _BLOCK):
+        block = values[start : start + _BLOCK]
+        if plain.dump(block) is None:
+            keys += [_key(value, f"item {first + start + n}") for n, value in enumerate(block)]
+        else:  # then each of them is plain by itself, which need not be found out again
+            keys += [_short(dumps((value,), 2)) for value in block]
+    return keys
+
+
+def _key(value: Any, name: str) -> bytes:
     blob = plain.dump((value,))
-    return content(value, name) if blob is None else blake2b(b"=" + blob, digest_size=_SIZE).digest()
+    return content(value, name) if blob is None else _short(blob)
+
+
+def _short(blob: bytes) -> bytes:
+    digest = _PLAIN.copy()  # half the time of making one
+    digest.update(blob)
+    return digest.digest()

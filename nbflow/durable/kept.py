@@ -93,11 +93,11 @@ class Kept:
         """Of the items that have come, those that are known to be done are not left."""
         left = self.items.left
         if self._marks is not None:
-            done = left.keys() & self._marks.known.keys()
-            if len(done) == len(left):
+            known = self._marks.known
+            if left.keys() <= known.keys():
                 left.clear()
             else:
-                for key in done:
+                for key in left.keys() & known.keys():
                     left.pop(key, None)
 
     def _check(self) -> None:
@@ -105,12 +105,13 @@ class Kept:
         marks, store = self._marks, self._store
         assert marks is not None
         assert store is not None
-        if any(mark.entry is not None for mark in marks.known.values()):
+        entries = {entry for entry, _ in marks.known.values() if entry is not None}
+        if entries:
             there = store.keys(self.name)
-            gone = [
-                key for key, mark in marks.known.items() if mark.entry is not None and mark.entry.hex() not in there
-            ]
-            self._undo(gone, "gone from the store")
+            gone = {entry for entry in entries if entry.hex() not in there}
+            self._undo(
+                [key for key, (entry, _) in marks.known.items() if entry in gone] if gone else (), "gone from the store"
+            )
 
     def _undo(self, keys: Sequence[bytes], why: str) -> None:
         """Items whose values cannot be had are not done after all."""
@@ -227,13 +228,14 @@ class Kept:
         return found, lost
 
     def _value(self, mark: Mark, chunks: dict[bytes, Any]) -> Any:
-        if mark.entry is None:
+        entry, place = mark
+        if entry is None:
             return None
-        if mark.place < 0:
-            return self._load(mark.entry)
-        if mark.entry not in chunks:
-            chunks[mark.entry] = self._load(mark.entry)
-        return chunks[mark.entry][mark.place]
+        if place < 0:
+            return self._load(entry)
+        if entry not in chunks:
+            chunks[entry] = self._load(entry)
+        return chunks[entry][place]
 
     def _load(self, entry: bytes) -> Any:
         assert self._store is not None

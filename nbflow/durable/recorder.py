@@ -10,6 +10,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from typing import Final, NamedTuple
 
 from nbflow.clock import Clock
@@ -27,7 +28,11 @@ _MANY: Final = 500
 _AHEAD: Final = 4096
 _ERROR: Final = 300
 
-_PUT: Final = "INSERT INTO Runs (task, began, seconds, attempts, outcome, key, error) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_Row = tuple[str, float, float, int, str, str, str]
+"""The columns of a `Run`."""
+_ROWS: Final = 100
+_PUT: Final = "INSERT INTO Runs (task, began, seconds, attempts, outcome, key, error) VALUES "
+_ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
 _OLD: Final = "DELETE FROM Runs WHERE number <= (SELECT max(number) FROM Runs) - ?"
 _READ: Final = """
 SELECT task, began, seconds, attempts, outcome, key, error FROM Runs
@@ -80,8 +85,8 @@ class Recorder:
         """The latest steps that have begun, by their number: of these some are about to start."""
         self._keys: list[Missed | None] = [None] * _AHEAD
         self._running: dict[int, _Open] = {}
-        self._ended: deque[Run] = deque(maxlen=10 * _MANY)
-        self._due = self._registered = False
+        self._ended: deque[_Row] = deque(maxlen=10 * _MANY)
+        self._due = self._hurries = self._registered = False
         self._written = 0
         _recorders.add(self)
 
@@ -114,21 +119,21 @@ class Recorder:
         run = self._running.pop(event.step)
         took = event.cost if kind is Completed else event.at - run.began  # type: ignore[union-attr]
         error = event.stale if kind is Hit else getattr(event, "error", "")  # type: ignore[union-attr]
-        made = Run(run.task, run.began, took, run.attempts, _OUTCOMES[kind], run.key, error[:_ERROR])
-        self._ended.append(made)
+        self._ended.append((run.task, run.began, took, run.attempts, _OUTCOMES[kind], run.key, error[:_ERROR]))
         if not self._due:
             self._due = True
             if not self._registered:
                 self._registered = True
                 atexit.register(self.flush)
             self._clock.after(_SOON, self.flush)
-        elif len(self._ended) >= _MANY:
-            self.flush()
+        elif len(self._ended) >= _MANY and not self._hurries:  # not here: each thread that writes opens a connection
+            self._hurries = True
+            self._clock.after(0.0, self.flush)
 
     def flush(self) -> None:
         """Write what has ended. Trouble costs these runs, and nobody is told: no result rests on them."""
-        self._due = False
-        runs: list[Run] = []
+        self._due = self._hurries = False
+        runs: list[_Row] = []
         with suppress(IndexError):
             while True:
                 runs.append(self._ended.popleft())
@@ -139,9 +144,10 @@ class Recorder:
             if ledger is not None:
                 ledger.write(lambda execute: self._write(execute, runs))
 
-    def _write(self, execute: Execute, runs: list[Run]) -> None:
-        for run in runs:
-            execute(_PUT, run)
+    def _write(self, execute: Execute, runs: list[_Row]) -> None:
+        for i in range(0, len(runs), _ROWS):
+            those = runs[i : i + _ROWS]
+            execute(_PUT + ", ".join([_ROW] * len(those)), tuple(chain.from_iterable(those)))
         self._written += len(runs)
         if self._written > _SPARE:
             self._written = 0
@@ -161,7 +167,7 @@ class Recorder:
         """In a child: what its parent has seen is its parent's to write."""
         self._ended.clear()
         self._running.clear()
-        self._due = False
+        self._due = self._hurries = False
 
 
 def runs(ledger: Ledger, task: str | None, limit: int, *, failed: bool = False) -> list[Run]:

@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from nbflow.keys.scopes import Scopes, scopes
+from nbflow.keys.scopes import LEAVES, Scopes, scopes
 
 __all__ = ["READERS", "called", "constant", "dump", "mentioned", "words"]
 
@@ -284,7 +284,8 @@ def effective(root: ast.AST | list[ast.stmt]) -> Iterator[ast.AST]:
         node = stack.pop()
         if not (isinstance(node, ast.stmt) and idle(node)):
             yield node
-            stack += ast.iter_child_nodes(node)
+            if type(node) not in LEAVES:
+                stack += ast.iter_child_nodes(node)
 
 
 def called(node: ast.AST) -> str:

@@ -9,7 +9,7 @@ import re
 from typing import Any, NamedTuple
 
 from nbflow.keys.canon import READERS, called, mentioned
-from nbflow.keys.scopes import Import, Scopes, scopes
+from nbflow.keys.scopes import LEAVES, Import, Scopes, scopes
 
 __all__ = ["Chain", "Reads", "reads"]
 
@@ -128,7 +128,7 @@ class Walk:
                 self.strings.add(text)
             case ast.Call():
                 self.call(node)
-        self.todo += [child for child in ast.iter_child_nodes(node) if child is not None]
+        self.todo += () if type(node) in LEAVES else ast.iter_child_nodes(node)
 
     def call(self, node: ast.Call) -> None:
         """Calls that look names up: by a string, or by all names there are."""

@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["Import", "Scope", "Scopes", "bound", "free", "outside", "scopes"]
+__all__ = ["LEAVES", "Import", "Scope", "Scopes", "bound", "free", "outside", "scopes"]
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 DEFS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -94,6 +94,10 @@ def arguments(args: ast.arguments) -> Iterator[ast.arg]:
         yield args.kwarg
 
 
+LEAVES = frozenset({ast.Constant, ast.Load, ast.Store, ast.Del})
+"""Most nodes of a long cell: they bind nothing, and nothing is below them."""
+
+
 def scopes(root: ast.AST | list[ast.stmt]) -> Scopes:
     """Finds the scope of every name in `root`, a function, class, module, expression or list of statements."""
     found = Scopes({}, Scope("outer"), set())
@@ -103,6 +107,8 @@ def scopes(root: ast.AST | list[ast.stmt]) -> Scopes:
     while stack:
         node, scope = stack.pop()
         found.at[id(node)] = scope
+        if type(node) in LEAVES:
+            continue
         if isinstance(node, FUNCTIONS):
             stack += function(node, scope, found)
         elif isinstance(node, COMPREHENSIONS):

@@ -166,6 +166,9 @@ class _Walk(ast.NodeVisitor):
         finally:
             self.in_text = before
 
+    def visit_Constant(self, _: ast.Constant) -> None:
+        """Nothing is in it; what Python has here asks after names of old."""
+
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store):
             return self.bind(node.id)

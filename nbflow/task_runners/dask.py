@@ -29,8 +29,8 @@ from nbflow.task_runners.threads import ThreadPoolTaskRunner
 
 __all__ = ["DaskTaskRunner"]
 
-_SHORT: Final = 0.005
-"""Seconds that a batch may take, as the calls before it did."""
+_SHORT: Final = 0.05
+"""Seconds that a batch may take, as the calls before it did: Dask takes milliseconds for each."""
 _MOST: Final = 64
 _LOCAL: Final = {
     "host": "127.0.0.1",

@@ -73,6 +73,10 @@ def detach(shell: Any) -> None:
         runs.end(None)
 
 
+_found: list[str] = []
+"""What has been found installed; what has not may be installed at any time."""
+
+
 def mode(setting: str, shell: Any) -> str:
     """What a setting means here: `widget`, `keep`, `basic`, `html`, `text`, `print` or `off`.
 
@@ -89,7 +93,9 @@ def mode(setting: str, shell: Any) -> str:
 
 def _draws_anywidgets() -> bool:
     """Whether widgets of third parties are there, and drawn: Databricks draws none."""
-    return "DATABRICKS_RUNTIME_VERSION" not in os.environ and find_spec("anywidget") is not None
+    if not _found and find_spec("anywidget") is not None:  # asked for every cell, and looked for on all of `sys.path`
+        _found.append("anywidget")
+    return "DATABRICKS_RUNTIME_VERSION" not in os.environ and bool(_found)
 
 
 class _Runs:

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import linecache
 import logging
 import os
 import random
@@ -708,7 +709,9 @@ def test_no_more_steps_of_a_tag_than_it_allows(runner, fresh, tmp_path):
 
 
 LOADED = """
+import os
 import threading
+memory = {{}}
 lock = threading.Lock()
 table = {{"more": {more}}}
 class Scale:
@@ -719,6 +722,9 @@ def helper(x):
 def plain(x):
     with lock:
         return helper(x)
+def remembered(x):
+    with lock:
+        return memory.setdefault(x, (x, os.getpid(), id(memory)))
 def apply(function, x):
     return function(x)
 def tabled(x):
@@ -731,7 +737,7 @@ USES = {
     "object": ("apply", ("Scale()", 1)),
     "table": ("tabled", (1,)),
     "cell": ("lambda x: module.helper(x)", (1,)),
-    "inside": ("", (1,)),
+    "inside": ("inside", (1,)),
 }
 
 
@@ -748,18 +754,16 @@ def test_what_is_loaded_here_is_what_runs_there(where, runners, fresh, tmp_path,
     if where == "dask":
         get(runners, where).client.run(lambda path: __import__("sys").path.insert(0, path), str(tmp_path))
 
-    def results(module):
+    def results(module, *uses):
         """What each use gives now, by name."""
-
-        def inside(x):
-            from importlib import import_module  # noqa: F401 - as a cell would
-
-            return __import__(name).helper(x)
-
         space = {**vars(module), "module": module, "__name__": "__main__"}
+        cell = f"def inside(x):\n    import {name}\n    return {name}.helper(x)\n"
+        linecache.cache["<cell>"] = len(cell), None, cell.splitlines(keepends=True), "<cell>"
+        exec(compile(cell, "<cell>", "exec"), space)
         found = {}
-        for use, (function, args) in USES.items():
-            made = eval(function, space) if function else inside
+        for use in uses or USES:
+            function, args = USES[use]
+            made = eval(function, space)
             given = [eval(each, space) if isinstance(each, str) else each for each in args]
             found[use] = task(made, isolate=isolate).submit(*given).result(PATIENCE)
         return found
@@ -778,4 +782,19 @@ def test_what_is_loaded_here_is_what_runs_there(where, runners, fresh, tmp_path,
     importlib.reload(module)
     assert results(module) == expected(10), "reloaded"
     module.helper.__code__ = (lambda x: x + 20).__code__
-    assert task(module.apply, isolate=isolate).submit(module.helper, 1).result(PATIENCE) == 21, "changed in memory"
+    assert results(module, "argument") == {"argument": 21}, "changed in memory"
+    with pytest.raises(ConfigurationError, match="reload what was edited"):
+        results(module, "inside")
+    with pytest.raises(TypeError) as caught:
+        results(module, "body")
+    assert "reload what was edited" in caught.value.__notes__[0]
+    write(100)
+    assert results(module, "argument") == {"argument": 21}, "edited, and not reloaded"
+    importlib.reload(module)
+    assert results(module) == expected(100), "reloaded again"
+    remembered = task(module.remembered, isolate=isolate, refresh_cache=True)
+    for _ in range(2):  # at first nothing is in the memory here, then something that goes nowhere with its lock
+        first = {remembered.submit(1).result(PATIENCE) for _ in range(6)}
+        assert len(first) <= 2, "a worker lost its own memory"
+        assert os.getpid() not in {pid for _, pid, _ in first}
+        module.remembered(1)

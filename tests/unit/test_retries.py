@@ -579,20 +579,26 @@ def test_what_a_failed_attempt_held_is_let_go_before_the_next(fresh, clock, how)
 
 def test_a_failure_leaves_nothing_for_the_collector(fresh):
     """Each failure would keep its frames until the collector finds them."""
-    fetch, _ = failing(lambda: {}["x"], retries=2)
+    left = []
 
-    def fail():
-        try:
-            fetch()
-        except KeyError:
-            pass
+    class Lost(Exception):
+        pass
 
-    fail()
-    gc.collect()
+    def kept_in_sight(thing):
+        left.append(weakref.ref(thing))
+        return thing
+
+    def body():
+        table = kept_in_sight(Lost())  # a local of the frame
+        raise kept_in_sight(Lost(str(type(table))))
+
+    fetch, _ = failing(body, retries=2)
     gc.disable()
     try:
-        fail()
-        assert gc.collect() == 0
+        with contextlib.suppress(Lost):
+            fetch()
+        assert len(left) == 6
+        assert [each() for each in left] == [None] * 6
     finally:
         gc.enable()
 
