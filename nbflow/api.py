@@ -30,8 +30,8 @@ from nbflow.errors import (
     WorkerDied,
 )
 from nbflow.explanation import Explanation
-from nbflow.flow_options import FlowOptions
 from nbflow.flows import Flow, flow
+from nbflow.flows.options import FlowOptions
 from nbflow.futures import Future, allow_failure, as_completed, quote, resolve_futures_to_results, unmapped, wait
 from nbflow.keys import digest, register_digest
 from nbflow.logging import get_run_logger

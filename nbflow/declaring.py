@@ -8,7 +8,7 @@ from nbflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from nbflow.options import TaskOptions
-    from nbflow.tasks import Task
+    from nbflow.tasks.task import Task
 
 __all__ = ["declared", "spell", "spelled_by"]
 

@@ -1,9 +1,9 @@
 """Why a step would be a hit or a miss, in words and as data; runs nothing."""
 
 from nbflow.durations import ago, spell
+from nbflow.engine.slot import NO_ENTRY, Slot
 from nbflow.events import Hit
 from nbflow.keys.explain import Difference, nearest
-from nbflow.slot import NO_ENTRY, Slot
 from nbflow.step.plan import judge
 from nbflow.step.policy import Policy
 from nbflow.store import Store

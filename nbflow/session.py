@@ -15,13 +15,13 @@ from nbflow.bus import Bus
 from nbflow.clock import Clock
 from nbflow.durable.ledger import Durability, Ledger, durability_of, ledger_of
 from nbflow.durable.recorder import Recorder
+from nbflow.engine.limits import Limits, limits_of
+from nbflow.engine.slot import NO_ENTRY
 from nbflow.errors import ConfigurationError, StoreError
 from nbflow.events import Event, Missed
 from nbflow.explanation import cause
-from nbflow.limits import Limits, limits_of
 from nbflow.logs import warn
 from nbflow.options import TaskOptions
-from nbflow.slot import NO_ENTRY
 from nbflow.store import Store, Verify, open_store, project_settings, size_of, verify_of
 from nbflow.task_runners import TaskRunner
 from nbflow.world import exclude

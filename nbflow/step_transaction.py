@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from nbflow.context import open_transaction
+from nbflow.engine.hooks import Hook
+from nbflow.engine.slot import Slot
 from nbflow.events import Cancelled, Completed, Crashed, Event, Failed, RolledBack, TimedOut
-from nbflow.hooks import Hook
 from nbflow.runs import TaskRun
 from nbflow.session import session
-from nbflow.slot import Slot
 from nbflow.transactions import CommitMode, Transaction
 
 __all__ = ["StepTransaction"]

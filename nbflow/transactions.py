@@ -16,12 +16,12 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from nbflow.context import Scope, current_scope, open_transaction
-from nbflow.endings import ajoin, first_unseen, join
+from nbflow.engine.hooks import Hook, run_hook
+from nbflow.engine.slot import Slot
 from nbflow.errors import ConfigurationError, InterfaceError, StoreError
-from nbflow.hooks import Hook, run_hook
+from nbflow.futures.endings import ajoin, first_unseen, join
 from nbflow.logs import warn
 from nbflow.session import session
-from nbflow.slot import Slot
 from nbflow.step.commands import Load, Ok, Save
 from nbflow.store import Draft, storage_of
 from nbflow.store.serializers import PICKLE, Made, Paired

@@ -24,7 +24,7 @@ __all__ = ["CellError", "Kernel", "started"]
 _GRACE: Final = 3.0
 _LONGEST: Final = 90
 """Of the 104 to 108 bytes that a socket's path may have, what the folder may take."""
-_SETTLE: Final = "import sys; [jobs.join() for jobs in [sys.modules.get('nbflow.jobs')] if jobs]"
+_SETTLE: Final = "import sys; [jobs.join() for jobs in [sys.modules.get('nbflow.tasks.jobs')] if jobs]"
 
 
 class CellError(Exception):

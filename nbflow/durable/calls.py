@@ -13,11 +13,11 @@ from nbflow.durable.inside import Inside
 from nbflow.durable.ledger import Ledger, ledger_of
 from nbflow.durable.results import seal, unseal
 from nbflow.durations import ago
+from nbflow.engine.slot import running
 from nbflow.errors import InDoubt, InProgress, InterfaceError, KeyConflict, StoreError
-from nbflow.future import blocking
+from nbflow.futures.future import blocking
 from nbflow.logs import warn
 from nbflow.session import session
-from nbflow.slot import running
 from nbflow.step.plan import reason
 from nbflow.store import Store
 

@@ -8,16 +8,15 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nbflow.durable.turns import Turn, Turns
+from nbflow.engine.slot import running
 from nbflow.errors import ConfigurationError
-from nbflow.future import Future, blocking
-from nbflow.futures import FutureList
-from nbflow.jobs import runner_here
+from nbflow.futures.future import Future, FutureList, blocking
 from nbflow.keys.encode import canonical
 from nbflow.options import TaskOptions
-from nbflow.slot import running
 from nbflow.task_runners import TaskRunner
 from nbflow.task_runners.base import chosen
-from nbflow.tasks import Task
+from nbflow.tasks.jobs import runner_here
+from nbflow.tasks.task import Task
 
 if TYPE_CHECKING:
     from nbflow.durable.job import Job

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from nbflow.engine.work import next_step
 from nbflow.events import Began, Cancelled, Completed, Failed, Progressed, Started
 from nbflow.logs import current_step
 from nbflow.session import session
 from nbflow.step.plan import reason
-from nbflow.work import next_step
 
 __all__ = ["Shown"]
 

@@ -14,9 +14,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from nbflow.durable.items import Items
-from nbflow.future import blocking
+from nbflow.engine.slot import running
+from nbflow.futures.future import blocking
 from nbflow.logs import current_step
-from nbflow.slot import running
 
 if TYPE_CHECKING:
     from nbflow.durable.job import Job

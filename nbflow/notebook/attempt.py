@@ -9,12 +9,12 @@ import sys
 from types import FrameType, TracebackType
 from typing import Any
 
-from nbflow.around import Around
+from nbflow.engine.around import Around
+from nbflow.engine.timeouts import Cancelling, Expired, Guard, interruptible, late
+from nbflow.engine.work import Work
 from nbflow.errors import StepTimeout
 from nbflow.notebook.tee import Event, Tee, fold
 from nbflow.step.commands import Call
-from nbflow.timeouts import Cancelling, Expired, Guard, interruptible, late
-from nbflow.work import Work
 
 __all__ = ["Attempt", "behind_cell"]
 

@@ -16,7 +16,9 @@ from typing import Any, Self
 
 from IPython import get_ipython
 
-from nbflow.engine import Hands, advance
+from nbflow.engine.loop import Hands, advance
+from nbflow.engine.timeouts import Expired
+from nbflow.engine.work import Work
 from nbflow.errors import UnstorableError
 from nbflow.keys.handles import reaches
 from nbflow.notebook.attempt import Attempt, behind_cell
@@ -33,8 +35,6 @@ from nbflow.notebook.transform import Cell, cell_of
 from nbflow.session import session
 from nbflow.step.commands import Call, Claim, Command, Err, Load, Ok, Outcome, Sleep, Tell
 from nbflow.step.plan import Plan
-from nbflow.timeouts import Expired
-from nbflow.work import Work
 from nbflow.world import rng
 
 __all__ = ["Step", "plain", "start"]

@@ -23,11 +23,11 @@ from nbflow.durable.history import history
 from nbflow.durable.ledger import ledger_of
 from nbflow.durable.recorder import Run
 from nbflow.durations import ago, spell
+from nbflow.engine.slot import NO_ENTRY
 from nbflow.errors import ConfigurationError, NbflowError
 from nbflow.explanation import cause
 from nbflow.notebook.words import flags_of, taken, usage
 from nbflow.session import configure, session
-from nbflow.slot import NO_ENTRY
 from nbflow.spelling import near
 from nbflow.widget import plain
 from nbflow.widget.lines import line_of

@@ -8,6 +8,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from nbflow import events as e
+from nbflow.engine.work import next_step
 from nbflow.errors import UnkeyableError, UnstorableError
 from nbflow.explanation import cause, explained
 from nbflow.logs import current_step
@@ -23,7 +24,6 @@ from nbflow.session import session
 from nbflow.step.plan import Plan, plan, reason
 from nbflow.step.policy import Policy, policy_of
 from nbflow.trace import Fact
-from nbflow.work import next_step
 
 __all__ = ["Decision", "of_a_cell"]
 

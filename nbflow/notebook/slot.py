@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nbflow.clock import Clock
+from nbflow.engine.slot import Slot
 from nbflow.notebook.restore import CellPickle, Recording
-from nbflow.slot import Slot
 from nbflow.step.commands import Load, Save
 from nbflow.store import Store
 from nbflow.trace import Fact

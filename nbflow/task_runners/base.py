@@ -3,7 +3,7 @@
 All plans stay in this process, so a parked step holds no worker and the panel is live. A runner says by data what
 differs: which commands it leaves to the job that drives a plan (`leaves`), and whether calls go elsewhere, one at a
 time and held by a thread of its own (`hold`), or many at a time through an executor (`executor`). What goes there is
-bytes, and what comes back is bytes: `nbflow.remote` knows what they mean.
+bytes, and what comes back is bytes: `nbflow.remote.calls` knows what they mean.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,9 +13,9 @@ from contextvars import ContextVar
 from typing import Any, ClassVar, Final, Self
 
 from nbflow.errors import ConfigurationError, InterfaceError
-from nbflow.futures import Future, FutureList
+from nbflow.futures.future import Future, FutureList
+from nbflow.remote.workers import Hold
 from nbflow.step.commands import Call, Claim, Enter, Sleep
-from nbflow.workers import Hold
 
 __all__ = ["ELSEWHERE", "PARKED", "TaskRunner", "chosen", "workers_of"]
 

@@ -1,8 +1,9 @@
 """Steps in processes of their own, for work that keeps the processor busy.
 
 Each worker has a thread of this process, which sends it calls, several at a time where they are short, and gets a
-reply to each: so it is known which call a worker died of, and those behind it go to another one. See `nbflow.workers`
-for why they are no pool of loky's. Workers are kept warm for the next cell, and end with this process.
+reply to each: so it is known which call a worker died of, and those behind it go to another one. See
+`nbflow.remote.workers` for why they are no pool of loky's. Workers are kept warm for the next cell, and end with
+this process.
 """
 
 import os
@@ -13,9 +14,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from typing import Any, ClassVar, Final, NamedTuple
 
-from nbflow import workers
 from nbflow.errors import ConfigurationError
-from nbflow.parcels import packed
+from nbflow.remote import workers
+from nbflow.remote.parcels import packed
 from nbflow.task_runners.base import ELSEWHERE
 from nbflow.task_runners.threads import ThreadPoolTaskRunner
 

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from nbflow import controls
-from nbflow.jobs import future_of
+from nbflow.engine import controls
+from nbflow.engine.slot import overdue
 from nbflow.session import session
-from nbflow.slot import overdue
 from nbflow.step.phases import ACTIVE, FAILURES, Phase
+from nbflow.tasks.jobs import future_of
 from nbflow.widget import plain
 from nbflow.widget.lines import task_of
 from nbflow.widget.rows import Row

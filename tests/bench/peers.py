@@ -95,7 +95,9 @@ def prefect(module: Any, folder: Path) -> Mark:
 
 
 def dbos(module: Any, folder: Path) -> Mark:
-    module.DBOS(config={"name": "bench", "system_database_url": f"sqlite:///{folder}/dbos.sqlite", "log_level": "ERROR"})
+    module.DBOS(
+        config={"name": "bench", "system_database_url": f"sqlite:///{folder}/dbos.sqlite", "log_level": "ERROR"}
+    )
     return module.DBOS.step()
 
 

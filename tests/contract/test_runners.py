@@ -639,8 +639,8 @@ def test_another_version_in_the_worker_is_refused():
     """Two versions would quietly write entries that the other one misreads."""
     import pickle
 
-    from nbflow.parcels import Home, Order, put_together
-    from nbflow.performing import perform
+    from nbflow.remote.parcels import Home, Order, put_together
+    from nbflow.remote.performing import perform
 
     home = pickle.dumps(Home("", (), {}, {}, 30, "0.0.1"))
     order = Order(

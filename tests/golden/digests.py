@@ -17,9 +17,9 @@ if STAND_IN:  # anything that digests: two Pythons that both do this can still b
     stand_in.xxh3_128_digest = lambda data: blake2b(data, digest_size=16).digest()
 
 from nbflow.cache_policies import INPUTS, TASK_SOURCE  # noqa: E402 - xxhash comes first
-from nbflow.identity import Identity  # noqa: E402
 from nbflow.keys import code, digest  # noqa: E402
 from nbflow.options import TaskOptions  # noqa: E402
+from nbflow.tasks.identity import Identity  # noqa: E402
 from tests.unit.keys import code_cases, value_cases  # noqa: E402
 
 LIBRARIES = ("numpy", "pandas")

@@ -16,10 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbflow import events as e
-from nbflow.engine import arun, run
+from nbflow.engine.loop import arun, run
 from nbflow.errors import DamagedError, StepTimeout, StoreError, UnkeyableError
 from nbflow.futures import Future
-from nbflow.jobs import start_job
 from nbflow.options import TaskOptions
 from nbflow.step import commands as c
 from nbflow.step.hints import Retry
@@ -28,6 +27,7 @@ from nbflow.step.plan import plan
 from nbflow.step.policy import Policy, policy_of
 from nbflow.step.retry import jittered
 from nbflow.task_runners import ThreadPoolTaskRunner
+from nbflow.tasks.jobs import start_job
 from tests.fakes import FakeClock, FakeWorld
 
 PATIENCE = 30

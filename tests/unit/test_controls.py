@@ -7,10 +7,11 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from nbflow import controls, task
+from nbflow import task
+from nbflow.engine import controls
 from nbflow.events import Cancelled, Completed, Failed, Started, Waiting
-from nbflow.jobs import future_of
 from nbflow.session import session
+from nbflow.tasks.jobs import future_of
 
 PATIENCE = 20.0
 

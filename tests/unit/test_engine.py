@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from nbflow.engine import advance, arun, run, value_of
+from nbflow.engine.loop import advance, arun, run, value_of
 from nbflow.step import commands as c
 from nbflow.step.plan import plan
 from nbflow.step.policy import Policy

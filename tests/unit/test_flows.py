@@ -30,8 +30,8 @@ from nbflow import (
 )
 from nbflow import events as e
 from nbflow.context import current_flow_run, current_tags, get_run_context
-from nbflow.flow_options import FlowOptions
 from nbflow.flows import Flow
+from nbflow.flows.options import FlowOptions
 from nbflow.states import Cancelled, Completed, Failed
 from tests.fakes import kinds
 

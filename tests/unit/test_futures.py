@@ -20,7 +20,7 @@ from nbflow.futures import (
     unmapped,
     wait,
 )
-from nbflow.mapping import items
+from nbflow.futures.mapping import items
 
 
 def done(value, task="fetch", arguments=()):

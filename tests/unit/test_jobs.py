@@ -14,10 +14,10 @@ from functools import partial
 import pytest
 
 from nbflow.futures import Future
-from nbflow.jobs import join, start_async, start_job, when_done
 from nbflow.step.plan import plan
 from nbflow.step.policy import Policy
 from nbflow.task_runners import ThreadPoolTaskRunner
+from nbflow.tasks.jobs import join, start_async, start_job, when_done
 from tests.fakes import FakeClock, FakeWorld, kinds
 
 PATIENCE = 20

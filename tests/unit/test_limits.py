@@ -7,9 +7,9 @@ import pytest
 
 from nbflow import configure, task
 from nbflow.context import tags
+from nbflow.engine.limits import Limits, limits_of
 from nbflow.errors import ConfigurationError, StepTimeout
 from nbflow.events import Logged, Started
-from nbflow.limits import Limits, limits_of
 from nbflow.session import session
 
 PATIENCE = 20

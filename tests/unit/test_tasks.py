@@ -1426,8 +1426,8 @@ class TestSingleFlight:
     def test_a_blocked_call_in_a_worker_lends_its_place(self, fresh):
         """With one worker, a step that needs a key held by a waiting retry would hang for ever."""
         from nbflow.futures import Future
-        from nbflow.jobs import start_job
         from nbflow.task_runners import ThreadPoolTaskRunner
+        from nbflow.tasks.jobs import start_job
 
         pool = ThreadPoolTaskRunner(1)
         calls = []

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from nbflow.engine.timeouts import await_within, call_within, late
 from nbflow.errors import StepTimeout
-from nbflow.timeouts import await_within, call_within, late
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarms here")
 

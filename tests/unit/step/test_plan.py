@@ -5,7 +5,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 from nbflow import events as e
-from nbflow.engine import run
+from nbflow.engine.loop import run
 from nbflow.errors import DamagedError, StepTimeout, StoreError, UnkeyableError, UnstorableError
 from nbflow.options import TaskOptions
 from nbflow.step import commands as c

@@ -5,8 +5,8 @@ from io import IOBase
 from typing import Any
 
 from nbflow.annotations import Annotation, allow_failure, unmapped
-from nbflow.future import Future
-from nbflow.inputs import marked, resolve_futures_to_results
+from nbflow.futures.future import Future
+from nbflow.futures.inputs import marked, resolve_futures_to_results
 from nbflow.states import State
 
 __all__ = ["items"]

@@ -9,8 +9,8 @@ from functools import lru_cache
 from importlib import invalidate_caches
 from typing import Any
 
-from nbflow.loaded import VALUES, loaded, root
-from nbflow.parcels import Order, unpacked
+from nbflow.remote.loaded import VALUES, loaded, root
+from nbflow.remote.parcels import Order, unpacked
 
 __all__ = ["opened"]
 

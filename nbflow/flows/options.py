@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Final, Self
 
+from nbflow.engine.hooks import checked
 from nbflow.errors import ConfigurationError
-from nbflow.hooks import checked
 from nbflow.options import TaskOptions
 from nbflow.spelling import near
 from nbflow.step.policy import Policy, policy_of

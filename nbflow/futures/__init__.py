@@ -1,8 +1,8 @@
 """All about futures, in one place: what `submit` and `map` give, and what is done with it."""
 
 from nbflow.annotations import allow_failure, opaque, quote, unmapped
-from nbflow.future import Future, FutureList, as_completed, blocking, wait
-from nbflow.inputs import futures_in, resolve_futures_to_results, resolve_futures_to_states
+from nbflow.futures.future import Future, FutureList, as_completed, blocking, wait
+from nbflow.futures.inputs import futures_in, resolve_futures_to_results, resolve_futures_to_states
 
 PrefectFuture, PrefectFutureList = Future, FutureList
 """Prefect's names, for annotations."""

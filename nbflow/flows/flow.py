@@ -15,12 +15,12 @@ from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from nbflow.declaring import declared, spell
-from nbflow.engine import value_of
+from nbflow.engine.hooks import Hook
+from nbflow.engine.loop import value_of
 from nbflow.errors import ConfigurationError
-from nbflow.flow_options import FlowOptions
-from nbflow.flowing import Flowing
-from nbflow.hooks import Hook
-from nbflow.inputs import resolve_futures_to_results
+from nbflow.flows.options import FlowOptions
+from nbflow.flows.run import Flowing
+from nbflow.futures.inputs import resolve_futures_to_results
 from nbflow.keys.binder import Binder, binder
 from nbflow.states import State
 

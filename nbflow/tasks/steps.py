@@ -11,21 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from nbflow.call import ATOMS, Bound, TaskSlot, brief
 from nbflow.context import current_flow_run, current_scope, current_tags
+from nbflow.engine.hooks import Hooks, condition_of
+from nbflow.engine.work import Work, next_step
 from nbflow.errors import UnkeyableError
 from nbflow.events import Began, Failed, Hit, Missed, Named, NotReady, Queued
-from nbflow.future import Future
-from nbflow.generators import Resume, Streams, kind_of, streamed
-from nbflow.hooks import Hooks, condition_of
-from nbflow.identity import Identity, policy_in
-from nbflow.inputs import marked, resolve_futures_to_results
-from nbflow.jobs import begun, keep, launch, when_done
+from nbflow.futures.future import Future
+from nbflow.futures.inputs import marked, resolve_futures_to_results
 from nbflow.keys.handles import reaches
 from nbflow.logs import current_step, warn
-from nbflow.naming import run_name
 from nbflow.options import TaskOptions
-from nbflow.remote import isolated
+from nbflow.remote.calls import isolated
 from nbflow.runs import TaskRun, current_run
 from nbflow.session import session
 from nbflow.step.commands import Err, Ok, Outcome, Tell
@@ -33,8 +29,12 @@ from nbflow.step.plan import Plan, plan, reason
 from nbflow.step.policy import bounded, bounds, policy_of
 from nbflow.step_transaction import StepTransaction
 from nbflow.store import Store, serializer_of
-from nbflow.streams import StreamSlot, collected, listed
-from nbflow.work import Work, next_step
+from nbflow.tasks.call import ATOMS, Bound, TaskSlot, brief
+from nbflow.tasks.generators import Resume, Streams, kind_of, streamed
+from nbflow.tasks.identity import Identity, policy_in
+from nbflow.tasks.jobs import begun, keep, launch, when_done
+from nbflow.tasks.naming import run_name
+from nbflow.tasks.streams import StreamSlot, collected, listed
 
 __all__ = ["Begun", "Steps"]
 

@@ -15,18 +15,18 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nbflow.context import current_flow_run, current_scope
-from nbflow.controls import park
-from nbflow.engine import advance, arun
+from nbflow.engine.controls import park
+from nbflow.engine.loop import advance, arun
+from nbflow.engine.slot import Slot
+from nbflow.engine.work import Work
 from nbflow.events import Cancelled
-from nbflow.futures import Future, blocking
-from nbflow.performing import perform
-from nbflow.remote import Remote
+from nbflow.futures.future import Future, blocking
+from nbflow.remote.calls import Remote
+from nbflow.remote.performing import perform
 from nbflow.session import session
-from nbflow.slot import Slot
 from nbflow.step.commands import Call, Enter, Err, Ok, Outcome, Sleep
 from nbflow.step.plan import Plan
 from nbflow.task_runners import TaskRunner, ThreadPoolTaskRunner, chosen
-from nbflow.work import Work
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

@@ -7,7 +7,7 @@ from typing import Any
 
 from nbflow.annotations import Annotation, alive, allow_failure, opaque, quote
 from nbflow.errors import InterfaceError, NotReadyError
-from nbflow.future import Future, FutureList, spelled
+from nbflow.futures.future import Future, FutureList, spelled
 from nbflow.states import State, raised
 from nbflow.step.plan import reason
 

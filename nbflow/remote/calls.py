@@ -21,11 +21,13 @@ from typing import Any
 
 from nbflow import __version__, eventlog, world
 from nbflow.context import current_flow_run, current_tags, open_transaction
+from nbflow.engine.slot import Elsewhere
+from nbflow.engine.work import Work, next_step
 from nbflow.errors import ConfigurationError, StoreError, WorkerDied
 from nbflow.events import Began, Queued
-from nbflow.loaded import loaded, root
 from nbflow.logs import current_step
-from nbflow.parcels import (
+from nbflow.remote.loaded import loaded, root
+from nbflow.remote.parcels import (
     Home,
     Kept,
     Order,
@@ -39,11 +41,9 @@ from nbflow.parcels import (
     sent_by_value,
     sources,
 )
+from nbflow.remote.workers import PERFORM, Hold
 from nbflow.session import session
-from nbflow.slot import Elsewhere
 from nbflow.step.commands import Call, Err, Load, Ok, Outcome
-from nbflow.work import Work, next_step
-from nbflow.workers import PERFORM, Hold
 
 __all__ = ["Remote", "isolated", "received"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from nbflow.context import Scope
 from nbflow.errors import NotReadyError
-from nbflow.future import Future, spelled, wait
+from nbflow.futures.future import Future, spelled, wait
 from nbflow.step.plan import reason
 
 __all__ = ["ajoin", "first_unseen", "join", "worst"]

@@ -13,15 +13,15 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Literal, NamedTuple
 
 from nbflow import world
-from nbflow.around import Around, own_frames
-from nbflow.engine import advance, value_of
+from nbflow.engine.around import Around, own_frames
+from nbflow.engine.loop import advance, value_of
+from nbflow.engine.timeouts import await_within, call_within
+from nbflow.engine.work import Work
 from nbflow.logs import warn
 from nbflow.step.commands import Call, Claim, Command, Err, Ok, Outcome
 from nbflow.step.plan import Plan
 from nbflow.store.serializers import Serializer
-from nbflow.streams import Stream
-from nbflow.timeouts import await_within, call_within
-from nbflow.work import Work
+from nbflow.tasks.streams import Stream
 
 __all__ = ["Resume", "Streams", "astream", "kind_of", "stream", "streamed"]
 

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, Final
 
+from nbflow.engine.timeouts import late
 from nbflow.errors import WorkerDied
-from nbflow.timeouts import late
 from nbflow.world import unseen
 
 __all__ = ["PERFORM", "Hold", "Setup", "Worker", "close", "give", "serve", "take"]
@@ -30,7 +30,7 @@ _AROUND: Final = b"around"
 """Begins a message that tells a worker of a changed environment; all others are packed calls."""
 _PATIENCE: Final = 60.0  # seconds for a process to start in
 
-PERFORM: Final = "nbflow.performing:perform"
+PERFORM: Final = "nbflow.remote.performing:perform"
 """What performs a packed call."""
 
 Setup = tuple[bytes, str]
@@ -52,7 +52,8 @@ class Worker:
         mine, theirs = socket.socketpair()
         with unseen(), theirs:
             self._known = _surroundings()
-            code = f"import sys; sys.path[:] = {sys.path!r}; from nbflow.workers import serve; serve({theirs.fileno()})"
+            serve = f"from nbflow.remote.workers import serve; serve({theirs.fileno()})"
+            code = f"import sys; sys.path[:] = {sys.path!r}; {serve}"
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 [sys.executable, "-c", code],
                 pass_fds=[theirs.fileno()],

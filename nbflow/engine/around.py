@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from nbflow import world
 from nbflow.context import open_transaction
+from nbflow.engine.slot import running
 from nbflow.logging import get_run_logger
 from nbflow.logs import current_step, hearing, listened, prints_to, warn
 from nbflow.runs import current_run
-from nbflow.slot import running
 from nbflow.step.commands import Call
 
 if TYPE_CHECKING:
-    from nbflow.work import Work
+    from nbflow.engine.work import Work
 
 __all__ = ["Around", "own_frames"]
 

@@ -7,25 +7,25 @@ from dataclasses import replace
 from functools import partial, reduce, update_wrapper
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
-from nbflow.call import ATOMS, Bound
 from nbflow.declaring import declared, spelled_by
-from nbflow.engine import arun, run, value_of
+from nbflow.engine.loop import arun, run, value_of
 from nbflow.errors import ConfigurationError, NotReadyError
 from nbflow.explanation import Explanation, explained
-from nbflow.future import Future, FutureList
-from nbflow.generators import Streams, astream, stream
-from nbflow.identity import Identity, task_input_hash
-from nbflow.inputs import ended, futures_in, resolve_futures_to_results
+from nbflow.futures.future import Future, FutureList
+from nbflow.futures.inputs import ended, futures_in, resolve_futures_to_results
+from nbflow.futures.mapping import items
 from nbflow.logs import warn
-from nbflow.mapping import items
 from nbflow.options import TaskOptions
-from nbflow.parcels import by_value
+from nbflow.remote.parcels import by_value
 from nbflow.runs import TaskRun
 from nbflow.states import State
 from nbflow.step.commands import Err, Outcome
 from nbflow.step.waits import exponential_backoff
-from nbflow.steps import Begun, Steps
 from nbflow.store import storage_of
+from nbflow.tasks.call import ATOMS, Bound
+from nbflow.tasks.generators import Streams, astream, stream
+from nbflow.tasks.identity import Identity, task_input_hash
+from nbflow.tasks.steps import Begun, Steps
 
 __all__ = ["Task", "exponential_backoff", "task", "task_input_hash"]
 

@@ -12,7 +12,7 @@ from nbflow import world
 from nbflow.clock import Clock
 from nbflow.errors import StoreError, UnstorableError
 from nbflow.events import Hit, Missed
-from nbflow.futures import blocking
+from nbflow.futures.future import blocking
 from nbflow.logs import warn
 from nbflow.step.commands import Claim, Load, Look, Save, Seen
 from nbflow.step.plan import judge, reason

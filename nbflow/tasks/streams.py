@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from typing import Any
 
-from nbflow.call import TaskSlot
 from nbflow.errors import DamagedError, NbflowError, UnstorableError
-from nbflow.identity import Identity
 from nbflow.logs import warn
 from nbflow.step.commands import Load, Ok, Save
 from nbflow.step.plan import Plan
 from nbflow.store import Store
 from nbflow.store.serializers import PICKLE, Serializer
+from nbflow.tasks.call import TaskSlot
+from nbflow.tasks.identity import Identity
 
 __all__ = ["Stream", "StreamSlot", "collected", "listed"]
 

@@ -12,23 +12,24 @@ from functools import partial
 from inspect import isawaitable, iscoroutine
 from typing import Any, Protocol
 
-from nbflow import controls, world
-from nbflow.around import Around, own_frames
+from nbflow import world
 from nbflow.bus import Bus
 from nbflow.clock import Clock
-from nbflow.engine import Hands
+from nbflow.engine import controls
+from nbflow.engine.around import Around, own_frames
+from nbflow.engine.hooks import Hooked, acall_hook, finish, run_hook
+from nbflow.engine.limits import Turn
+from nbflow.engine.loop import Hands
+from nbflow.engine.returns import awhole, came_to, whole
+from nbflow.engine.slot import Slot
+from nbflow.engine.timeouts import await_within, call_within
 from nbflow.events import Completed, Crashed, Event, Failed, Hit, Logged, Started, TimedOut
-from nbflow.futures import blocking
-from nbflow.hooks import Hooked, acall_hook, finish, run_hook
-from nbflow.limits import Turn
+from nbflow.futures.future import blocking
 from nbflow.logs import logger
-from nbflow.returns import awhole, came_to, whole
 from nbflow.runs import TaskRun, current_run
-from nbflow.slot import Slot
 from nbflow.step import commands as c
 from nbflow.step.plan import STALE
 from nbflow.step.policy import Keep
-from nbflow.timeouts import await_within, call_within
 from nbflow.trace import Fact
 
 __all__ = ["Away", "Work", "next_step"]

@@ -22,21 +22,21 @@ from typing import Any, Final
 
 from nbflow import __version__, world
 from nbflow.context import current_flow_run, current_tags
+from nbflow.engine.slot import Elsewhere, Slot
+from nbflow.engine.work import Work
 from nbflow.errors import ConfigurationError, NbflowError, UnkeyableError
 from nbflow.keys.binder import binder
 from nbflow.keys.reach import Reach, reach
 from nbflow.keys.traits import trait
 from nbflow.logs import current_step
-from nbflow.opening import opened
-from nbflow.parcels import Home, Kept, Order, Reply, Said, broken_down, packed
+from nbflow.remote.opening import opened
+from nbflow.remote.parcels import Home, Kept, Order, Reply, Said, broken_down, packed
 from nbflow.runs import TaskRun
 from nbflow.session import configure, session
-from nbflow.slot import Elsewhere, Slot
 from nbflow.step.commands import Call, Err, Ok, Save
 from nbflow.step.plan import unfit
 from nbflow.step.policy import Policy
 from nbflow.trace import Fact
-from nbflow.work import Work
 
 __all__ = ["perform"]
 

@@ -3,12 +3,12 @@
 from collections.abc import Sized
 from typing import Any
 
+from nbflow.engine.slot import Slot
 from nbflow.errors import UnstorableError
-from nbflow.identity import Identity
 from nbflow.keys.traits import trait
 from nbflow.session import session
-from nbflow.slot import Slot
 from nbflow.store import Store
+from nbflow.tasks.identity import Identity
 
 __all__ = ["ATOMS", "Bound", "TaskSlot", "brief"]
 

@@ -13,23 +13,23 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
-from nbflow.call import brief
 from nbflow.context import FlowRun, Scope, current_flow_run, current_scope, current_tags
-from nbflow.endings import ajoin, first_unseen, join, worst
-from nbflow.engine import arun, run
+from nbflow.engine.hooks import run_hook
+from nbflow.engine.loop import arun, run
+from nbflow.engine.work import Work, next_step
 from nbflow.events import Began
-from nbflow.flow_options import FlowOptions
-from nbflow.hooks import run_hook
-from nbflow.inputs import futures_in, resolve_futures_to_results
+from nbflow.flows.options import FlowOptions
+from nbflow.futures.endings import ajoin, first_unseen, join, worst
+from nbflow.futures.inputs import futures_in, resolve_futures_to_results
 from nbflow.keys.short import secret
 from nbflow.logs import current_step
-from nbflow.naming import run_name
 from nbflow.session import session
 from nbflow.states import Running, State, StateType, raised, state_of
 from nbflow.step.commands import Err, Outcome
 from nbflow.step.plan import plan
 from nbflow.step.policy import bounded
-from nbflow.work import Work, next_step
+from nbflow.tasks.call import brief
+from nbflow.tasks.naming import run_name
 
 __all__ = ["Flowing"]
 
