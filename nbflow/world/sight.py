@@ -10,12 +10,13 @@ never holds.
 
 import os
 from collections.abc import Iterable
-from stat import S_ISDIR, S_ISREG
-from typing import Any, NamedTuple, Self
+from stat import S_ISDIR
+from typing import Any, Self
 
 from nbflow.trace import Fact
-from nbflow.world import environ, files, listings, probes, readers, rng, versions
+from nbflow.world import environ, files, listings, probes, readers, rng
 from nbflow.world.current import Witness, current, running
+from nbflow.world.notes import Notes, Read, Written, facts_of, here, made
 from nbflow.world.paths import absolute, excluded, subject_of
 
 __all__ = ["Sight", "Stretches", "may_name"]
@@ -23,47 +24,6 @@ __all__ = ["Sight", "Stretches", "may_name"]
 _LONG = 1024
 _MANY = 1000
 _NAMELESS = frozenset({type(None), bool, int, float, complex})
-
-
-class _Read(NamedTuple):
-    subject: str
-    seen: os.stat_result | None
-    settled: Fact | None = None
-
-
-class _Written(NamedTuple):
-    subject: str
-    existed: bool
-
-
-class _Notes:
-    """What a sight has seen; made at the first thing that it sees, so that one that sees nothing is cheap."""
-
-    def __init__(self) -> None:
-        self.base = _here()
-        self.adopted: list[Fact] = []
-        self.assigned: set[str] = set()
-        self.imports: dict[str, None] = {}
-        self.listings: dict[str, Fact] = {}
-        self.mentions: dict[str, _Read] = {}
-        self.probes: dict[tuple[str, bool], Fact] = {}
-        self.reads: dict[str, _Read] = {}
-        self.scratch: set[str] = set()
-        self.set_here: set[str] = set()
-        self.touched: set[str] = set()
-        self.updated: set[str] = set()
-        self.variables: dict[str, Fact] = {}
-        self.writes: dict[str, _Written] = {}
-
-    def scratched(self, path: str) -> bool:
-        """Whether a path is a temporary file of this run, or in a temporary folder of its own."""
-        return bool(self.scratch) and any(path == made or path.startswith(made + os.sep) for made in self.scratch)
-
-    def settle(self, path: str) -> None:
-        """Read a file that was seen read, before it is lost."""
-        read = self.reads.get(path)
-        if read is not None and read.settled is None and read.seen is not None:
-            self.reads[path] = read._replace(settled=_settled(path, read))
 
 
 class Sight:
@@ -80,7 +40,7 @@ class Sight:
     def __enter__(self) -> Self:
         outer = current.get()
         self._outer: Witness | None = outer
-        self._notes: _Notes | None = None
+        self._notes: Notes | None = None
         self._facts: tuple[Fact, ...] | None = None
         self._random: tuple[tuple[Fact, ...], rng.State] = (), {}
         self.chain: tuple[Sight, ...] = (self,) if outer is None else (self, *outer.chain)
@@ -127,7 +87,7 @@ class Sight:
         if notes is None:
             return frozenset()
         kinds = set(notes.touched)
-        left = (*notes.writes, *notes.updated, *(path for path in notes.mentions if _made(notes, path)))
+        left = (*notes.writes, *notes.updated, *(path for path in notes.mentions if made(notes, path)))
         if any(map(os.path.lexists, left)):
             kinds.add("files")
         return frozenset(kinds)
@@ -137,7 +97,7 @@ class Sight:
         if self._notes is None:
             return self._random[0]
         if self._facts is None:
-            self._facts = tuple(_facts(self._notes, self._random[0]))
+            self._facts = tuple(facts_of(self._notes, self._random[0]))
         return self._facts
 
     def trace(self) -> tuple[Fact, ...]:
@@ -171,16 +131,16 @@ class Sight:
         if len(named) < _LONG and may_name(written := os.fsdecode(named)):
             notes = self.noted()
             written = os.path.expanduser(written)
-            path = absolute(written, _here())
+            path = absolute(written, here())
             if path not in notes.mentions and not excluded(path):
-                notes.mentions[path] = _Read(subject_of(path, written, notes.base), files.status(path))
+                notes.mentions[path] = Read(subject_of(path, written, notes.base), files.status(path))
 
     # For the hook
 
-    def noted(self) -> _Notes:
+    def noted(self) -> Notes:
         """The notes, begun if need be."""
         if self._notes is None:
-            self._notes = _Notes()
+            self._notes = Notes()
         return self._notes
 
     def touch(self, kind: str) -> None:
@@ -190,13 +150,13 @@ class Sight:
     def adopt(self, facts: Iterable[Fact]) -> None:
         """Take on what a step inside this one depended on when it ran, and what it touched."""
         notes = self.noted()
-        here = _here()
+        folder = here()
         for fact in facts:
             if fact.kind == "touched":
                 notes.touched.add(fact.subject)
-            elif fact.kind in {"file", "listing"} and here != notes.base and not os.path.isabs(fact.subject):
+            elif fact.kind in {"file", "listing"} and folder != notes.base and not os.path.isabs(fact.subject):
                 # Named from the folder that this run has changed to.
-                subject = subject_of(absolute(fact.subject, here), fact.subject, notes.base)
+                subject = subject_of(absolute(fact.subject, folder), fact.subject, notes.base)
                 slash = os.sep if fact.subject.endswith(os.sep) else ""
                 notes.adopted.append(fact._replace(subject=subject + slash))
             else:
@@ -227,7 +187,7 @@ class Sight:
         """A file is about to be opened for reading; it need not exist."""
         notes = self.noted()
         if path not in notes.reads and path not in notes.writes and not notes.scratched(path):
-            notes.reads[path] = _Read(subject_of(path, written, notes.base), files.status(path))
+            notes.reads[path] = Read(subject_of(path, written, notes.base), files.status(path))
 
     def probes(self, path: str, written: str, *, whole: bool) -> None:
         """The user's code asks whether a path is there, or if whole, for its size or time.
@@ -241,7 +201,7 @@ class Sight:
         found = files.look(path, subject, whole=whole)
         notes.probes[path, whole] = found
         if not found.digest:
-            notes.mentions.setdefault(path, _Read(subject, None))
+            notes.mentions.setdefault(path, Read(subject, None))
 
     def writes(self, path: str, written: str) -> None:
         """A file is about to be written whole, or a folder made: on a hit it has to be as it was left.
@@ -254,7 +214,7 @@ class Sight:
         found = files.status(path)
         if found is None or not S_ISDIR(found.st_mode):
             notes.settle(path)
-            notes.writes[path] = _Written(subject_of(path, written, notes.base), found is not None)
+            notes.writes[path] = Written(subject_of(path, written, notes.base), found is not None)
 
     def updates(self, path: str) -> None:
         """A file is about to be appended to, or changed in place: no fact."""
@@ -278,7 +238,7 @@ class Sight:
                 notes.touched.add("files")
             if path != source and not notes.scratched(target):
                 subject = subject_of(target, written, notes.base) + path[len(source) :]
-                notes.writes[target + path[len(source) :]] = _Written(subject, existed=False)
+                notes.writes[target + path[len(source) :]] = Written(subject, existed=False)
         if notes.scratched(target):
             return
         self.writes(target, written)
@@ -309,8 +269,8 @@ class Sight:
         if path not in notes.listings and not notes.scratched(path):
             # Seen from the folder where the run began, as it will be when it is verified.
             subject = subject_of(path, written, notes.base)
-            here = subject if notes.base == os.getcwd() else path
-            found = listings.pattern(here, recursive=recursive, include_hidden=include_hidden)
+            place = subject if notes.base == os.getcwd() else path
+            found = listings.pattern(place, recursive=recursive, include_hidden=include_hidden)
             notes.listings[path] = found._replace(subject=subject)
 
 
@@ -346,69 +306,3 @@ class Stretches(Sight):
 def may_name(text: str) -> bool:
     """Whether a text looks like the name of a file."""
     return len(text) < _LONG and (os.sep in text or "." in text) and "\n" not in text and "\0" not in text
-
-
-def _facts(notes: _Notes, drawn: tuple[Fact, ...]) -> Iterable[Fact]:
-    found = [*tuple(notes.variables.values()), *drawn]
-    found += filter(None, map(versions.fact, tuple(notes.imports)))
-    found += tuple(notes.listings.values())
-    for path, read in tuple(notes.reads.items()):
-        # Of a log that the run added to itself, what was there before is part of what is there now.
-        fact = files.fact(path, read.subject) if path in notes.updated and not read.settled else None
-        fact = fact or read.settled or _settled(path, read)
-        if fact is not None:
-            found.append(fact)
-    found += _answers(notes)
-    for path, mention in tuple(notes.mentions.items()):
-        known = path in notes.reads or path in notes.writes or path in notes.updated or notes.scratched(path)
-        seen = files.status(path)
-        if not known and seen is not None and S_ISREG(seen.st_mode):
-            fact = files.fact(path, mention.subject)
-            found += [fact] if fact is not None else []
-    for path, written in tuple(notes.writes.items()):
-        fact = files.fact(path, written.subject)
-        if fact is not None and fact.digest:
-            found.append(fact)
-    for fact in notes.adopted:
-        if fact.kind == "random" or (fact.kind == "environment" and fact.subject in notes.set_here):
-            continue
-        if fact.kind == "file" and absolute(fact.subject, notes.base) in notes.writes:
-            continue
-        found.append(fact)
-    return {fact[:3]: fact for fact in reversed(found)}.values().__reversed__()
-
-
-def _answers(notes: _Notes) -> list[Fact]:
-    """What the run was told of paths that it asked after; what it changed itself says nothing of how it was."""
-    return [
-        fact
-        for (path, whole), fact in tuple(notes.probes.items())
-        if not (path in notes.writes or path in notes.updated) and fact == files.look(path, fact.subject, whole=whole)
-    ]
-
-
-def _settled(path: str, read: _Read) -> Fact | None:
-    """A file as the run read it; one that changed since is known by nothing that could be told."""
-    now = files.status(path)
-    if read.seen is None:
-        return Fact("file", read.subject, "")
-    if now is None or files.stamp(now) != files.stamp(read.seen):
-        return Fact("file", read.subject, files.UNSTABLE)
-    return files.fact(path, read.subject)
-
-
-def _here() -> str:
-    try:
-        return os.getcwd()
-    except OSError:  # the folder was removed
-        return os.sep
-
-
-def _made(notes: _Notes, path: str) -> bool:
-    """Whether a file that was only mentioned came about or changed in the run: something wrote it unseen."""
-    if path in notes.reads or path in notes.writes or path in notes.updated or notes.scratched(path):
-        return False
-    then, now = notes.mentions[path].seen, files.status(path)
-    if now is None or not S_ISREG(now.st_mode):
-        return False
-    return then is None or files.stamp(then) != files.stamp(now)
