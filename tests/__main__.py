@@ -11,7 +11,7 @@ CHECKS = [
     [sys.executable, "-m", "ruff", "format", "--check", "."],
     [sys.executable, "-m", "mypy"],
     [str(SCRIPTS / "lint-imports")],
-    [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadgroup", *sys.argv[1:]],
+    [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadgroup", "--durations", "15", *sys.argv[1:]],
 ]
 
 

@@ -68,6 +68,10 @@ class Expired(BaseException):
         super().__init__(*late(guard.limit).args)
         self.guard = guard
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As what it is seen as: what pickles an error with its context (tblib, which Dask brings) comes past it."""
+        return StepTimeout, self.args
+
 
 Expired.__name__ = Expired.__qualname__ = StepTimeout.__name__
 

@@ -28,7 +28,8 @@ def instance(encoder: Encoder, value: Any) -> bytes | Node:
         raise encoder.refusal(value, "a bare object()")
     if value.__class__ is not kind:
         raise encoder.refusal(value, "a proxy that poses as another type")
-    reduce = copyreg.dispatch_table.get(kind)
+    # tblib, which Dask brings, registers exceptions: a key would hang on whether it was imported
+    reduce: Any = None if isinstance(value, BaseException) else copyreg.dispatch_table.get(kind)
     try:
         reduced: Any = reduce(value) if reduce else kind.__reduce_ex__(value, 4)
     except Exception as error:

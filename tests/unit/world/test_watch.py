@@ -45,12 +45,13 @@ def touched(run, *args):
 
 def test_nothing_seen():
     """Each pure step would carry facts."""
+    before = {*running}  # other tests leave steps that cannot be stopped
     with watch() as sight:
         sum(range(10))
     assert sight.facts() == ()
     assert sight.touched == frozenset()
     assert sight.state == {}
-    assert not running
+    assert {*running} <= before
     assert current.get() is None
 
 
@@ -75,10 +76,11 @@ def test_nested():
 
 def test_raising_run_closes():
     """After an error everything would be attributed to a step that is over."""
+    before = {*running}
     with pytest.raises(ZeroDivisionError), watch() as sight:
         read("a")
         1 / 0
-    assert not running
+    assert {*running} <= before
     assert subjects(sight) == {"a"}
 
 
@@ -213,10 +215,10 @@ def test_main_thread_outside_the_step():
 
 def test_closed_in_another_context():
     """A sight that a generator closes elsewhere would raise into user code."""
-    sight = watch()
+    before, sight = {*running}, watch()
     contextvars.copy_context().run(sight.__enter__)
     sight.__exit__(None, None, None)
-    assert not running
+    assert {*running} <= before
 
 
 def test_unseen():
