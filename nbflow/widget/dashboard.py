@@ -37,17 +37,18 @@ def panel() -> Any:
     shell = get_ipython()
     kind = mode(session.panel, shell)
     if kind in {"html", "text"}:
-        return Still(bundle(_board().view(_SAVED), rich=kind == "html"))
+        board = _board()
+        board.recall(tuple(session.recent))
+        return Still(bundle(board.view(_SAVED), rich=kind == "html"))
     if _shown is None or _shown.closed:
         output = None if shell is None else Output(shell)
-        _shown = live(kind if kind in LIVE else "widget", _board(), output, folds=False)
+        board = _board()
+        session.bus.join(board.hear)  # before it is told of what was, or what happens meanwhile would be lost
+        board.recall(tuple(session.recent))
+        _shown = live(kind if kind in LIVE else "widget", board, output, folds=False)
         _shown.follow(session.bus)
     return _shown
 
 
 def _board() -> Board:
-    """A board that has heard what there is to hear."""
-    board = Board(session.explain, expect=history.expected, pause=_PAUSE)
-    for event in tuple(session.recent):
-        board.hear(event)
-    return board
+    return Board(session.explain, expect=history.expected, pause=_PAUSE)

@@ -43,8 +43,7 @@ class Shown:
         self._bus = bus
         bus.join(self._board.hear)
         bus.join(self._wake)
-        if self._board.busy:
-            self._pump.start()
+        self._pump.start()  # the last step may have ended since the first drawing
 
     def freeze(self) -> None:
         """Put static HTML and text in its place, which outlive the kernel, and close it."""

@@ -6,7 +6,7 @@ bounded: finished rows, logs and tracebacks go when there are too many, the coun
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from math import inf
 from threading import Lock
@@ -85,6 +85,13 @@ class Board:
                 self._catch_up()
             finally:
                 self._lock.release()
+
+    def recall(self, past: Iterable[Event]) -> None:
+        """Take what was told before it heard of anything; what it has heard since may be among that."""
+        with self._lock:
+            heard = [self._inbox.popleft() for _ in range(len(self._inbox))]
+            once = {id(event): event for event in (*past, *heard)}
+            self._inbox.extendleft(reversed(once.values()))
 
     def seal(self) -> None:
         """Take no new steps from now on; those that are known go on."""

@@ -1,3 +1,5 @@
+import threading
+
 from nbflow import task
 from nbflow.events import Missed
 from nbflow.session import session
@@ -59,3 +61,31 @@ def test_a_panel_that_is_opened_late_knows_what_happened_before(fresh):
     again = dashboard.panel()
     assert again is not shown and not again.closed
     again.close()
+
+
+def test_what_happens_while_it_is_opened_is_shown(fresh):
+    """Else a step that began in that moment would stand in the panel as queued for as long as it runs."""
+    over = threading.Event()
+
+    def work():
+        n = 0
+        while not over.is_set():
+            first(n := n + 1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        shown = [dashboard.panel()]
+        for _ in range(20):
+            shown[-1].close()
+            shown.append(dashboard.panel())
+    finally:
+        over.set()
+        thread.join()
+    board = Board()
+    board.recall(tuple(fresh.session.recent))
+    try:
+        live, all_of_them = (each.view() for each in (shown[-1]._board, board))
+        assert live.counts == all_of_them.counts and live.active == 0
+    finally:
+        shown[-1].close()

@@ -337,3 +337,14 @@ def test_began_twice_is_one_step():
     assert (
         board(Began(1, T, "a", (), None), Began(1, T + 1, "a", (), None), Missed(1, T + 1, "x", {})).view().total == 1
     )
+
+
+def test_what_was_told_before_it_listened_is_heard_once_and_in_its_order():
+    """Else a panel that is opened during a run would show attempts twice, or steps as queued that run."""
+    past = ran(1)
+    shown = Board()
+    for event in past[2:]:
+        shown.hear(event)
+    shown.recall(past[:3])
+    (line,) = shown.view().lines
+    assert line.word == "ran" and len(line.segments) == 1
