@@ -3,10 +3,12 @@
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import BrowserContext, Locator, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page, Request, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -34,6 +36,8 @@ SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
+PATIENCE = 60_000  # ms: a page or a kernel takes seconds of processor time to start, and others may want it too
+NOTEBOOK = "[...window.jupyterapp.shell.widgets('main')].find(w => w.sessionContext)"
 ASK = """async ([code]) => {
     const w = [...window.jupyterapp.shell.widgets('main')].find(w => w.sessionContext?.session);
     let out = '';
@@ -55,10 +59,13 @@ class Lab:
             path = base / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(values))
+        self._runtime = tempfile.mkdtemp(
+            prefix="nbflow-lab-"
+        )  # short: sockets in files have names of 107 bytes at most
         homes = {
             "JUPYTER_CONFIG_DIR": "config",
             "JUPYTER_DATA_DIR": "data",
-            "JUPYTER_RUNTIME_DIR": "runtime",
+            "JUPYTER_RUNTIME_DIR": self._runtime,
             "IPYTHONDIR": "ipython",
             "JUPYTERLAB_SETTINGS_DIR": "settings",
             "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
@@ -73,6 +80,9 @@ class Lab:
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
         command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}"]
         command += [f"--ServerApp.root_dir={self.notebooks}", "--ServerApp.terminals_enabled=False"]
+        # A port that was chosen for a kernel can be taken by any other process until the kernel listens there, about a
+        # second later; then the kernel dies, and the page goes on connecting to it.
+        command += ["--KernelManager.transport=ipc"]
         command += ["--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True"]
         self._log = (base / "server.log").open("w")
         self._server = subprocess.Popen(
@@ -98,6 +108,16 @@ class Lab:
                 self._server.kill()
                 self._server.wait(5)
         self._log.close()
+        shutil.rmtree(self._runtime, ignore_errors=True)
+
+    def page(self, browser: BrowserContext) -> Page:
+        """JupyterLab without a notebook; loading it takes longer than most of what is then done with it."""
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{self.url}/lab?reset&token={self.token}")
+        page.wait_for_function("() => window.jupyterapp?.restored")
+        page.evaluate("async () => { await window.jupyterapp.restored }")
+        return page
 
 
 @contextmanager
@@ -116,17 +136,20 @@ class Note:
     """A notebook of its own, with a kernel of its own, open in JupyterLab or in Notebook 7.
 
     Args:
-        browser: Where.
+        browser: Where; or JupyterLab's page in it, with no other notebook open.
         lab: The server.
         name: Of its file.
         cells: Sources.
         outputs: What the cells hold already.
-        place: `lab/tree` or `notebooks`.
+        place: `lab/tree` or `notebooks`, of a page of its own.
+
+    Attributes:
+        foreign: What was asked for that is not on this machine.
     """
 
     def __init__(
         self,
-        browser: BrowserContext,
+        browser: BrowserContext | Page,
         lab: Lab,
         name: str,
         cells: list[str],
@@ -139,18 +162,24 @@ class Note:
             cell.outputs = output
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": kernel}), self.path)
-        self.page = browser.new_page()
-        self.page.set_default_timeout(30_000)
+        self._here = (lab.url, lab.url.replace("http", "ws"), "data:", "blob:")
         self.foreign: list[str] = []
-        here = (lab.url, lab.url.replace("http", "ws"), "data:", "blob:")
-        self.page.on("request", lambda r: None if r.url.startswith(here) else self.foreign.append(r.url))
-        self.page.goto(f"{lab.url}/{place}/{self.path.name}?reset&token={lab.token}")
+        self._guest = isinstance(browser, Page)
+        self.page = browser if isinstance(browser, Page) else browser.new_page()
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("request", self._note_request)
+        if self._guest:
+            self.command("docmanager:open", path=self.path.name)
+        else:
+            self.page.goto(f"{lab.url}/{place}/{self.path.name}?reset&token={lab.token}")
         self._ready()
 
     def _ready(self) -> None:
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", state="visible")
-        self.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext")
+        self.page.wait_for_function(
+            f"() => window.jupyterapp && {NOTEBOOK}?.sessionContext.session?.kernel?.connectionStatus === 'connected'"
+        )
         self._with("await w.context.ready; await w.sessionContext.ready;")
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", state="visible")
 
     def run(self) -> None:
         """Start all cells; returns at once."""
@@ -169,8 +198,10 @@ class Note:
         """Run code in the kernel, which must be idle, beside the notebook; what it printed."""
         return self.page.evaluate(ASK, [code])
 
-    def command(self, name: str) -> None:
-        self.page.evaluate("async ([name]) => { await window.jupyterapp.commands.execute(name) }", [name])
+    def command(self, name: str, **args: str) -> None:
+        self.page.evaluate(
+            "async ([name, args]) => { await window.jupyterapp.commands.execute(name, args) }", [name, args]
+        )
 
     def output(self, cell: int) -> Locator:
         return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea")
@@ -181,9 +212,16 @@ class Note:
         return nbformat.read(self.path, 4)
 
     def close(self) -> None:
+        self.page.remove_listener("request", self._note_request)
         self._with("await w.sessionContext.shutdown();")
-        self.page.close()
+        if self._guest:
+            self.page.evaluate("() => { for (const w of [...window.jupyterapp.shell.widgets('main')]) w.dispose() }")
+        else:
+            self.page.close()
 
     def _with(self, script: str) -> None:
-        find = "[...window.jupyterapp.shell.widgets('main')].find(w => w.sessionContext)"
-        self.page.evaluate(f"async () => {{ const w = {find}; {script} }}")
+        self.page.evaluate(f"async () => {{ const w = {NOTEBOOK}; {script} }}")
+
+    def _note_request(self, request: Request) -> None:
+        if not request.url.startswith(self._here):
+            self.foreign.append(request.url)
