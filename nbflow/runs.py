@@ -2,7 +2,7 @@
 
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from nbflow import events as e
@@ -30,10 +30,36 @@ _RUNS = frozenset({Phase.RUNNING, Phase.RETRYING})
 _SMALL = frozenset({type(None), bool, int, float})
 
 
+class _Story(NamedTuple):
+    """What the first so many events of a run come to."""
+
+    events: int = 0
+    phase: Phase | None = Phase.PENDING
+    attempt: int = 0
+    began: float = 0.0
+    at: float = 0.0
+    wait: float = 0.0
+    total: float = 0.0
+
+    def then(self, event: Any) -> "_Story":
+        """With the next one."""
+        kind, attempt, began, wait, total = type(event), self.attempt, self.began, self.wait, self.total
+        if kind is e.Started:
+            attempt, began = event.attempt, event.at
+        elif self.phase in _RUNS and kind is not e.Unsaved:
+            total += max(0.0, event.at - began)
+        if kind is e.Waiting:
+            wait = event.seconds
+        return _Story(self.events + 1, after(self.phase, event), attempt, began, event.at, wait, total)
+
+
+_NOTHING: Final = _Story()
+
+
 class TaskRun:
     """A run: it hears the events of its step, and can be asked at any time.
 
-    Each run that misses makes one, so what few ask for is made when it is asked for.
+    Each run that misses makes one, so what few ask for is made of the events when it is asked for.
 
     Attributes:
         step: The number that its events carry.
@@ -48,28 +74,11 @@ class TaskRun:
         keys: What its key functions gave, which are asked once a run.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_at",
-        "_began",
-        "_id",
-        "_kept",
-        "_parameters",
-        "_phase",
-        "_settled",
-        "_state",
-        "_total",
-        "_wait",
-        "flow_run",
-        "keys",
-        "name",
-        "names",
-        "run_count",
-        "step",
-        "tags",
-        "task_name",
-        "values",
-    )
+    keys: tuple[str | None, ...] | None = None
+    _story = _NOTHING
+    _final: State[Any] | None = None
+    _shown: tuple[int, Any] = -1, None
+    _parameters: dict[str, Any] | None = None
 
     def __init__(  # noqa: PLR0913, PLR0917 - it is all that its hooks may ask for
         self,
@@ -82,15 +91,8 @@ class TaskRun:
     ) -> None:
         self.step, self.task_name, self.name = step, task_name, task_name
         self.names, self.values, self.tags, self.flow_run = names, values, tags, flow_run
-        self.run_count = 0
-        self.keys: tuple[str | None, ...] | None = None
         self._id: list[str] = []
-        self._kept: TaskRun | None = None
-        self._phase: Phase | None = Phase.PENDING
-        self._settled = False
-        self._at = self._began = self._wait = self._total = 0.0
-        self._state: State[Any] | None = None
-        self._parameters: dict[str, Any] | None = None
+        self._heard: list[Any] = []
 
     def __repr__(self) -> str:
         """`<TaskRun fetch>`."""
@@ -116,28 +118,34 @@ class TaskRun:
         return self._parameters
 
     @property
+    def run_count(self) -> int:
+        """The attempt, counted from 1."""
+        return self._told().attempt
+
+    @property
     def start_time(self) -> datetime | None:
         """When the latest attempt began."""
-        return _date(self._began) if self.run_count else None
+        story = self._told()
+        return _date(story.began) if story.attempt else None
 
     @property
     def end_time(self) -> datetime | None:
         """When the last attempt ended."""
-        return _date(self._at) if self.run_count and self.state.is_final() else None
+        story = self._told()
+        return _date(story.at) if story.attempt and self.state.is_final() else None
 
     @property
     def total_run_time(self) -> float:
         """Seconds that all attempts so far took."""
-        return self._total
+        return self._told().total
 
     @property
     def state(self) -> State[Any]:
         """What it has come to by now."""
-        if self._state is None:
-            phase = self._phase or Phase.PENDING
-            when = _date(self._at + self._wait) if phase is Phase.AWAITING_RETRY else None
-            self._state = State(_TYPES.get(phase, StateType.RUNNING), phase.value, scheduled_time=when)
-        return self._state
+        story = self._told()
+        if self._shown[0] != story.events:
+            self._shown = story.events, self._state(story)
+        return self._shown[1]
 
     @property
     def state_name(self) -> str:
@@ -149,46 +157,41 @@ class TaskRun:
         """The kind of its state."""
         return self.state.type
 
+    def _told(self) -> _Story:
+        story = self._story
+        if story.events < len(self._heard):
+            for event in self._heard[story.events :]:
+                story = story.then(event)
+            self._story = story
+        return story
+
+    def _state(self, story: _Story) -> State[Any]:
+        final, phase = self._final, story.phase or Phase.PENDING
+        if final is None:
+            when = _date(story.at + story.wait) if phase is Phase.AWAITING_RETRY else None
+            return State(_TYPES.get(phase, StateType.RUNNING), phase.value, scheduled_time=when)
+        return State(StateType.COMPLETED, phase, data=final.data) if phase is Phase.ROLLED_BACK else final
+
     def hear(self, event: Any) -> None:
-        """Take an event of its step."""
-        if self._settled:
-            return
-        kind = type(event)
-        if kind is e.Started:
-            self.run_count, self._began = event.attempt, event.at
-        elif kind is e.Logged:
-            return
-        elif self._phase in _RUNS and kind is not e.Unsaved:
-            self._total += max(0.0, event.at - self._began)
-        if kind is e.Waiting:
-            self._wait = event.seconds
-        self._phase, self._at, self._state = after(self._phase, event), event.at, None
+        """Take an event of its step, but for its log."""
+        if self._final is None or type(event) is e.RolledBack:
+            self._heard.append(event)
 
     def settle(self, outcome: Outcome) -> State[Any]:
         """Take what it came to; the state that this is."""
-        if not self._settled:
-            state = state_of(outcome, cached=self._phase is Phase.CACHED)
-            undone = self._phase is Phase.ROLLED_BACK
-            self._state = State(StateType.COMPLETED, Phase.ROLLED_BACK, data=state.data) if undone else state
-            self._settled = True
+        if self._final is None:
+            story = self._told()
+            self._final = state_of(outcome, cached=story.phase is Phase.CACHED)
+            self._shown = story.events, self._state(story)
         return self.state
-
-    def roll_back(self) -> None:
-        """What it did was undone, with the transaction that it belonged to."""
-        self._phase, self._settled, self._state = Phase.ROLLED_BACK, False, None
-        if self._kept is not None:
-            self._kept.roll_back()
 
     def without_values(self) -> "TaskRun":
         """The same run for whoever keeps it for long: large arguments are let go of."""
         if _SMALL.issuperset(map(type, self.values)):
             return self
         made = TaskRun(self.step, self.task_name, tags=self.tags, flow_run=self.flow_run)
-        made.name, made.run_count = self.name, self.run_count
-        made._id = self._id  # shared: whichever is asked first, both have it
-        made._phase, made._settled, made._state = self._phase, self._settled, self._state
-        made._at, made._began, made._wait, made._total = self._at, self._began, self._wait, self._total
-        self._kept = made
+        made.name, made._final, made._shown = self.name, self._final, self._shown
+        made._id, made._heard = self._id, self._heard  # shared: whichever is asked first, or hears more, both have it
         return made
 
 

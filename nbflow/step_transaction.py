@@ -52,5 +52,6 @@ class StepTransaction(Transaction):
 
     def undone(self) -> None:
         """Say so."""
-        self.run.roll_back()
-        session.bus.tell(RolledBack(self.run.step, session.clock.time()))
+        event = RolledBack(self.run.step, session.clock.time())
+        self.run.hear(event)
+        session.bus.tell(event)

@@ -94,7 +94,7 @@ class Order(NamedTuple):
         call: Packed: arguments by position and by name, or whatever is called without any.
         limit: Seconds that the attempt may take where nobody can end the process; None: no limit, or somebody can.
         flow_run: The flow's run.
-        run: The step's own run, as `TaskRun.__getstate__` gives it, without its arguments.
+        run: Of the step's own run its id, the task's name, its own, its tags, and the attempt.
         tags: Those that hold.
         log_prints: As the option.
         seeds: Whether the code speaks of seeding.

@@ -25,6 +25,7 @@ from nbflow.context import current_flow_run, current_tags
 from nbflow.engine.slot import Elsewhere, Slot
 from nbflow.engine.work import Work
 from nbflow.errors import ConfigurationError, NbflowError, UnkeyableError
+from nbflow.events import Started
 from nbflow.keys.binder import binder
 from nbflow.keys.reach import Reach, reach
 from nbflow.keys.traits import trait
@@ -190,7 +191,8 @@ def _run(order: Order) -> TaskRun | None:
         return None
     number, task_name, name, tags, count = order.run
     run = TaskRun(0, task_name, (), (), tags, order.flow_run)
-    run._id, run.name, run.run_count = [number], name, count  # noqa: SLF001 - a copy of one of us
+    run._id, run.name = [number], name  # noqa: SLF001 - a copy of one of us
+    run.hear(Started(0, session.clock.time(), count, count))
     return run
 
 
