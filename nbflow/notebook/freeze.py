@@ -131,16 +131,15 @@ class Freezer(pickle.Pickler):
     def _view(self, array: Any) -> Any:
         """An array in the memory of an input, or of another one that is stored too, keeps sharing it."""
         owner = memory(array)
-        buffer = owner.base.obj if isinstance(owner.base, memoryview) else owner.base
-        if type(buffer) in (bytearray, arrays.array):
-            distance = start(array) - start(sys.modules["numpy"].frombuffer(buffer, "u1"))
-            layout = array.shape, array.strides, distance, array.flags.writeable
-            return _over, (buffer, type(array), array.dtype, layout)
         anchor = self.around.anchors.get(id(owner), owner if id(owner) in self.around.shared else None)
-        if anchor is None or anchor is array:
+        if anchor is not None and anchor is not array:
+            layout = array.shape, array.strides, start(array) - start(anchor), array.flags.writeable
+            return _beside, (anchor, array.dtype, layout)
+        buffer = owner.base.obj if isinstance(owner.base, memoryview) else owner.base
+        if type(buffer) not in (bytearray, arrays.array):
             return NotImplemented
-        layout = array.shape, array.strides, start(array) - start(anchor), array.flags.writeable
-        return _beside, (anchor, array.dtype, layout)
+        distance = start(array) - start(sys.modules["numpy"].frombuffer(buffer, "u1"))
+        return _over, (buffer, type(array), array.dtype, (array.shape, array.strides, distance, array.flags.writeable))
 
 
 def _of_library(obj: Any) -> Any:

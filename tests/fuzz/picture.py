@@ -7,6 +7,7 @@ import inspect
 import itertools
 import os
 import random
+import re
 import sys
 import types
 from collections import deque
@@ -17,6 +18,7 @@ HIDDEN = frozenset({
     "__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__", "__qualname__",
     "__slotnames__",
 })  # fmt: skip
+OUTPUT = re.compile(r"_\d+")
 ATOMS = (int, float, complex, str, bytes, bool, type(None), range, slice)
 
 
@@ -28,11 +30,17 @@ def picture(shell):
 
 
 def fresh(shell):
-    """The namespace, the outputs and the folder as in a new kernel, and `random` where it always starts."""
+    """The namespace, the outputs and the folder as in a new kernel, and `random` where it always starts.
+
+    Written out, since IPython's own `flush` collects garbage, which takes a fifth of the time of a notebook.
+    """
     random.seed(0)
-    for name in list(filter(users, shell.user_ns)):
+    for name in [name for name in shell.user_ns if users(name) or OUTPUT.fullmatch(name)]:
         del shell.user_ns[name]
-    shell.displayhook.flush()
+    shell.user_ns["_oh"].clear()
+    hook = shell.displayhook
+    hook._, hook.__, hook.___ = "", "", ""
+    shell.user_ns.update(dict.fromkeys(("_", "__", "___"), ""))
     for name in os.listdir():
         if name.endswith(".txt"):
             os.remove(name)

@@ -14,6 +14,7 @@ SETUP = """
 import builtins
 from functools import partial
 from tests.fuzz.picture import fresh, picture
+get_ipython().run_line_magic("colors", "nocolor")
 builtins.__fresh__, builtins.__picture__ = partial(fresh, get_ipython()), partial(picture, get_ipython())
 """
 PLACE = re.compile(r"\S*/ipykernel_\d+/\d+\.py|0x[0-9a-f]+")

@@ -247,6 +247,19 @@ def test_sharing_within_and_across_cells(k, restart):
     assert restart.value("int(base[2])") == "99"
 
 
+def test_a_view_of_a_restored_array_shares_its_memory_too(k):
+    """An array that came from the store lies in other memory than a computed one: its views are views all the same."""
+    base, view = "%%task\nimport numpy as np\nbase = np.arange(6) * 7", "%%task\npart = base[::-1]"
+    k.out(base)
+    k.out("del base")
+    assert k.hits(base)
+    k.out(view)
+    k.out("del base, part")
+    assert k.hits(base)
+    assert k.hits(view)
+    assert k.value("np.shares_memory(part, base), part.tolist()") == "(True, [35, 28, 21, 14, 7, 0])"
+
+
 def test_equal_inputs_that_share_otherwise_are_not_taken_for_each_other(k):
     """`a.append(1)` changes `b` too where they are one list, and only there."""
     cell = "%%task\na.append(1)\nn = len(b)"
