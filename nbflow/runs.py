@@ -77,7 +77,7 @@ class TaskRun:
     keys: tuple[str | None, ...] | None = None
     _story = _NOTHING
     _final: State[Any] | None = None
-    _shown: tuple[int, Any] = -1, None
+    _shown: tuple[int, State[Any]] | None = None
     _parameters: dict[str, Any] | None = None
 
     def __init__(  # noqa: PLR0913, PLR0917 - it is all that its hooks may ask for
@@ -142,10 +142,10 @@ class TaskRun:
     @property
     def state(self) -> State[Any]:
         """What it has come to by now."""
-        story = self._told()
-        if self._shown[0] != story.events:
-            self._shown = story.events, self._state(story)
-        return self._shown[1]
+        story, shown = self._told(), self._shown
+        if shown is None or shown[0] != story.events:
+            shown = self._shown = story.events, self._state(story)
+        return shown[1]
 
     @property
     def state_name(self) -> str:

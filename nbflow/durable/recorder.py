@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from nbflow.clock import Clock
 from nbflow.durable.ledger import Execute, Ledger
@@ -62,15 +62,6 @@ class Run(NamedTuple):
     error: str
 
 
-class _Open:
-    """A step that runs."""
-
-    __slots__ = ("attempts", "began", "key", "task")
-
-    def __init__(self, task: str, key: str, began: float) -> None:
-        self.task, self.key, self.began, self.attempts = task, key, began, 0
-
-
 class Recorder:
     """The sink.
 
@@ -84,7 +75,8 @@ class Recorder:
         self._began: list[Began | None] = [None] * _AHEAD
         """The latest steps that have begun, by their number: of these some are about to start."""
         self._keys: list[Missed | None] = [None] * _AHEAD
-        self._running: dict[int, _Open] = {}
+        self._running: dict[int, tuple[str, str, float, int]] = {}
+        """Steps that run, by their number: task, key, when the first attempt began, how many there were."""
         self._ended: deque[_Row] = deque(maxlen=10 * _MANY)
         self._due = self._hurries = self._registered = False
         self._written = 0
@@ -100,26 +92,28 @@ class Recorder:
         elif kind is Started:
             self._started(event)  # type: ignore[arg-type]
         elif kind in _OUTCOMES and event.step in self._running:
-            self._end(event)
+            self._end(event, kind)
 
     def _started(self, event: Started) -> None:
-        run = self._running.get(event.step)
-        if run is None:
-            began, missed = self._began[event.step % _AHEAD], self._keys[event.step % _AHEAD]
-            if began is None or began.step != event.step:
-                return
-            key = missed.key if missed is not None and missed.step == event.step else ""
-            run = self._running[event.step] = _Open(began.task, key, event.at)
-        run.attempts = event.attempt
-
-    def _end(self, event: Event) -> None:
-        kind = type(event)
-        if kind is Hit and not event.stale:  # type: ignore[union-attr]
+        step, at, attempt, _ = event
+        run = self._running.get(step)
+        if run is not None:
+            self._running[step] = (*run[:3], attempt)
             return
-        run = self._running.pop(event.step)
-        took = event.cost if kind is Completed else event.at - run.began  # type: ignore[union-attr]
-        error = event.stale if kind is Hit else getattr(event, "error", "")  # type: ignore[union-attr]
-        self._ended.append((run.task, run.began, took, run.attempts, _OUTCOMES[kind], run.key, error[:_ERROR]))
+        began, missed = self._began[step % _AHEAD], self._keys[step % _AHEAD]
+        if began is not None and began.step == step:
+            key = missed.key if missed is not None and missed.step == step else ""
+            self._running[step] = began.task, key, at, attempt
+
+    def _end(self, event: Any, kind: type) -> None:
+        if kind is Hit and not event.stale:
+            return
+        task, key, began, attempts = self._running.pop(event.step)
+        if kind is Completed:
+            self._ended.append((task, began, event.cost, attempts, "Completed", key, ""))
+        else:
+            error = event.stale if kind is Hit else event.error
+            self._ended.append((task, began, event.at - began, attempts, _OUTCOMES[kind], key, error[:_ERROR]))
         if not self._due:
             self._due = True
             if not self._registered:

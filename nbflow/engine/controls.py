@@ -4,6 +4,7 @@ Whoever drives a step says here what holds at the moment, and takes it back; a p
 is not here cannot be done, and the button says so.
 """
 
+import os
 import signal
 import threading
 from collections import OrderedDict
@@ -19,6 +20,7 @@ _lock = threading.Lock()
 _waits: "dict[int, Wait]" = {}
 _stops: dict[int, Callable[[], object]] = {}
 _again: OrderedDict[int, Callable[[], Any]] = OrderedDict()
+_main = threading.main_thread().ident or 0
 
 
 class Wait:
@@ -72,7 +74,7 @@ class calling:  # noqa: N801 - used as a word
     __slots__ = ("_step", "_stop")
 
     def __init__(self, step: int, stop: Callable[[], object] | None = None) -> None:
-        if stop is None and threading.get_ident() == threading.main_thread().ident:
+        if stop is None and threading.get_ident() == _main:
             stop = _interrupt
         self._step, self._stop = step, stop
 
@@ -89,7 +91,7 @@ class calling:  # noqa: N801 - used as a word
 
 def _interrupt() -> None:
     # Breaks a blocking call at once, which `_thread.interrupt_main` does not.
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    signal.pthread_kill(_main, signal.SIGINT)
 
 
 def wake(step: int) -> bool:
@@ -124,3 +126,11 @@ def again(step: int) -> Callable[[], Any] | None:
     """How to run a failed step again, once; None where that is not known any more."""
     with _lock:
         return _again.pop(step, None)
+
+
+def _in_child() -> None:
+    global _main  # noqa: PLW0603 - the thread that forked is the main one of the child
+    _main = threading.get_ident()
+
+
+os.register_at_fork(after_in_child=_in_child)

@@ -24,6 +24,7 @@ __all__ = [
     "FutureList",
     "as_completed",
     "blocking",
+    "on_their_way",
     "spelled",
     "wait",
 ]
@@ -32,6 +33,9 @@ R = TypeVar("R")
 
 blocking: ContextVar[Callable[[], AbstractContextManager[object]]] = ContextVar("nbflow_blocking", default=nullcontext)
 """What a worker enters while it waits for a future, so that its pool can put another one in its place."""
+
+on_their_way: "set[Future[Any]]" = set()
+"""What was submitted and has not ended."""
 
 
 class Future(concurrent.futures.Future[R], Generic[R]):
@@ -43,12 +47,14 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         stopping: Somebody asked a running step to end.
         step: The step's number, by which events tell of it.
         run: The step's run, once there is one.
+        runner: Where it was submitted to, once it was; None for a coroutine that is awaited here.
         looked: Somebody asked what the step came to: a failure that nobody looked at fails the flow.
     """
 
     step = 0
     looked = False
     run: TaskRun | None = None
+    runner: Any = None
     _outcome: Outcome | None = None
 
     def __init__(self, task: str = "", arguments: tuple[object, ...] = ()) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from io import IOBase
+from itertools import repeat
 from typing import Any
 
 from nbflow.annotations import Annotation, allow_failure, unmapped
@@ -38,6 +39,5 @@ def items(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[
         told = ", ".join(f"{key}: {length}" for key, length in lengths.items())
         raise ValueError(f"{name}.map() goes through its arguments in step, and their lengths differ ({told})")
     fixed = {key: value.value if isinstance(value, unmapped) else value for key, value in given.items()}
-    for i in range(next(iter(lengths.values()))):
-        each = {key: columns[key][i] if key in columns else fixed[key] for key in names}
-        yield tuple(each[key] for key in range(len(args))), {key: each[key] for key in kwargs}
+    for row in zip(*(columns[key] if key in columns else repeat(fixed[key]) for key in names), strict=False):
+        yield row[: len(args)], dict(zip(kwargs, row[len(args) :], strict=True))

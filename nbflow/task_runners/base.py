@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any, ClassVar, Final, Self
 
 from nbflow.errors import ConfigurationError, InterfaceError
-from nbflow.futures.future import Future, FutureList
+from nbflow.futures.future import Future, FutureList, on_their_way
 from nbflow.remote.workers import Hold
 from nbflow.step.commands import Call, Claim, Enter, Sleep
 
@@ -47,7 +47,6 @@ class TaskRunner:
     def __init__(self, **options: Any) -> None:
         self.options: Mapping[str, Any] = options
         self.started = False
-        self.open: set[Future[Any]] = set()
 
     @property
     def name(self) -> str:
@@ -90,12 +89,15 @@ class TaskRunner:
     def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         """What is queued is cancelled, what runs is waited for, except after an interrupt."""
         self.started = False
-        for future in list(self.open):
+        for future in self._open():
             future.cancel()
         if kind is not None and not issubclass(kind, Exception):
             return
-        for future in list(self.open):
+        for future in self._open():
             future.wait()
+
+    def _open(self) -> list[Future[Any]]:
+        return [each for each in list(on_their_way) if each.runner is self]
 
     def submit(self, task: Any, parameters: Mapping[str, Any], wait_for: Any = None) -> Future[Any]:
         """Submit a call of a task.
