@@ -79,7 +79,7 @@ COMMANDS: Final = {
     ),
     "explain": Command(
         "explain:explain",
-        "tell what a result depends on, and how the newest two of a task differ",
+        "tell what a result depends on, and how the newest one of a task differs from the nearest before it",
         "there is no such result",
         (_WHAT._replace(help="as `nbflow ls` names it"), _JSON),
     ),

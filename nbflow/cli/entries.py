@@ -1,7 +1,10 @@
 """Entries as `show` and `explain` tell of them: found by name, their facts in words, and whether these hold now."""
 
+import os
 from collections.abc import Iterator
+from glob import has_magic
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 from nbflow.cli.tables import tell
@@ -12,7 +15,7 @@ from nbflow.trace import Fact, Trait
 from nbflow.widget import plain
 from nbflow.world import broken
 
-__all__ = ["as_data", "differences", "entries_of", "fact_data", "judged", "name_of", "stands_for"]
+__all__ = ["as_data", "differences", "elsewhere", "entries_of", "fact_data", "judged", "name_of", "stands_for"]
 
 _KINDS: Final = {
     "distribution": "package",
@@ -49,7 +52,15 @@ def name_of(fact: Fact) -> str:
 
 def judged(fact: Fact) -> str | None:
     """Why a fact does not hold here and now, `""` if it does; None where only the kernel could tell."""
-    return (broken(fact) or "") if fact.kind in _OUTSIDE else None
+    return (broken(fact) or "") if fact.kind in _OUTSIDE and not elsewhere(fact) else None
+
+
+def elsewhere(fact: Fact) -> bool:
+    """Whether nothing is here at a relative path: it counts from the folder in which the step runs."""
+    place = Path(fact.subject)
+    while has_magic(str(place)):
+        place = place.parent
+    return fact.kind in {"file", "listing"} and not place.is_absolute() and not os.path.lexists(place)
 
 
 def stands_for(fact: Fact) -> Trait:

@@ -1,4 +1,4 @@
-"""`nbflow explain`: what a result depends on, and how the newest one of a task differs from the one before."""
+"""`nbflow explain`: what a result depends on, and how the newest one of a task differs from the nearest before."""
 
 import time
 from argparse import Namespace
@@ -10,29 +10,37 @@ from nbflow.cli.paint import painted
 from nbflow.cli.show import dependencies
 from nbflow.cli.tables import as_json, store
 from nbflow.durations import ago, spell
-from nbflow.keys.explain import Difference
+from nbflow.keys.explain import Difference, compare, distance
 from nbflow.store import Found
 from nbflow.widget import plain
 
 __all__ = ["explain"]
 
+_COMPARED = 50
+_SHOWN = 2
+
 
 def explain(args: Namespace) -> int:
-    """The newest entry of a task and how it differs from the one before, or just one entry; 1 where there is none."""
-    found = entries_of(store(), args.what, 2)
+    """The newest entry of a task and how it differs from the nearest before it, or just entries; 1 if there is none."""
+    found = entries_of(store(), args.what, _COMPARED)
     if not found:
         return 1
     newest, *others = found
-    before = others[0] if others and newest.tag == args.what else None
+    before = _nearest(newest, others) if newest.tag == args.what else None
     different = [] if before is None else list(differences(newest, before))
     if args.json:
         as_json(_data(newest, before, different))
         return 0
-    for at, entry in enumerate([newest] if before or newest.tag == args.what else found):
+    for at, entry in enumerate([newest] if newest.tag == args.what else found[:_SHOWN]):
         print(*([""] if at else []), *_told(entry), sep="\n")
     if newest.tag == args.what:
         print(*_compared(before, different), sep="\n")
     return 0
+
+
+def _nearest(newest: Found, others: list[Found]) -> Found | None:
+    """The entry to compare with: after a map the newest ones are siblings, which explain nothing."""
+    return min(others, key=lambda other: distance(compare(newest.traits, other.traits)), default=None)
 
 
 def _told(entry: Found) -> Iterator[str]:
@@ -45,7 +53,7 @@ def _compared(before: Found | None, different: list[tuple[str, Difference]]) -> 
     if before is None:
         yield "there is no other result of it to compare with"
         return
-    what = f"the one before ({before.row[:12]}, made {ago(time.time() - before.created)})"
+    what = f"the nearest before it ({before.row[:12]}, made {ago(time.time() - before.created)})"
     if not different:
         yield f"{what} has the same key and facts: a fresh one was asked for, or it had expired"
         return

@@ -4,7 +4,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 
-from nbflow.cli.entries import as_data, entries_of, judged, name_of
+from nbflow.cli.entries import as_data, elsewhere, entries_of, judged, name_of
 from nbflow.cli.paint import painted
 from nbflow.cli.tables import as_json, store
 from nbflow.durations import ago, spell
@@ -62,7 +62,8 @@ def dependencies(entry: Found) -> Iterator[str]:
 def _fact(fact: Fact) -> str:
     why = judged(fact)
     if why is None:
-        return f"  · {name_of(fact)}"
+        said = "  is not below this folder: ask where the step runs" if elsewhere(fact) else ""
+        return f"  · {name_of(fact)}{said}"
     icon = painted("✗", "red") if why else painted("✓", "green")
     said = "" if not why else "  is not so in this shell" if fact.kind == "environment" else f"  {plain.line(why, 120)}"
     return f"  {icon} {name_of(fact)}{said}"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from nbflow.keys.short import short
 from nbflow.trace import Trait, Traits
 
-__all__ = ["Difference", "compare", "nearest", "short"]
+__all__ = ["Difference", "compare", "distance", "nearest", "short"]
 
 
 class Difference(NamedTuple):
@@ -47,6 +47,14 @@ def compare(new: Traits, old: Traits) -> tuple[Difference, ...]:
     )
 
 
+def distance(differences: tuple[Difference, ...]) -> tuple[int, int]:
+    """How far apart two keys are: those of the same inputs are nearest, then those that differ in few parts.
+
+    Calls of one `map` differ in an input only. What explains that one runs again is its own earlier call.
+    """
+    return sum(each.label.startswith("input ") for each in differences), len(differences)
+
+
 def nearest(new: Traits, others: Iterable[Traits]) -> tuple[Difference, ...]:
     """The differences from the nearest of others, the first of those equally near; none if there are no others."""
-    return min((compare(new, other) for other in others), key=len, default=())
+    return min((compare(new, other) for other in others), key=distance, default=())

@@ -22,6 +22,7 @@ from nbflow.step.phases import Phase
 from nbflow.store import open_store
 from nbflow.store.row import Draft
 from nbflow.trace import Fact, Trait
+from nbflow.world import files
 
 # -- words in --
 
@@ -684,6 +685,36 @@ def test_explain_compares_the_newest_two_and_tells_no_secret(store, capsys, tmp_
     assert main(["explain", "clean"]) == 0
     assert "there is no other result" in capsys.readouterr().out
     assert main(["explain", "fetsh"]) == 1
+
+
+def test_explain_passes_over_siblings_of_the_same_map(store, capsys):
+    """Otherwise an edit that made a hundred calls run again would be told as `input month 11 → 12`."""
+    for number, code, month in ((1, "00", "11"), (2, "00", "12"), (3, "01", "11"), (4, "01", "12")):
+        keep(store, number, the_code=(code, ""), input_month=(month, month))
+    assert main(["explain", "fetch"]) == 0
+    told = capsys.readouterr().out.partition("the nearest before it")[2]
+    assert "the code changed" in told and "input month" not in told
+
+
+def test_a_path_that_counts_from_another_folder_is_not_judged(store, capsys, tmp_path, monkeypatch):
+    """Otherwise `nbflow show` in the folder above a notebook would call each of its results a miss."""
+    below = tmp_path / "notebooks"
+    below.mkdir()
+    (below / "data.csv").write_text("1")
+    monkeypatch.chdir(below)
+    fact = files.fact(str(below / "data.csv"), "data.csv")
+    keep(store, 3, "load", (fact, Fact("listing", "parts/*.csv", "00")), the_code=("00", ""))
+    assert main(["show", "load"]) == 0
+    assert "✓ file data.csv" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert main(["show", "load"]) == 0
+    out = capsys.readouterr().out
+    assert "· file data.csv  is not below this folder" in out and "· folder parts/*.csv  is not below" in out
+    assert main(["show", "load", "--json"]) == 0
+    assert [each["holds"] for each in json.loads(capsys.readouterr().out)[0]["facts"]] == [None, None]
+    (tmp_path / "data.csv").write_text("2")
+    assert main(["show", "load"]) == 0
+    assert "✗ file data.csv" in capsys.readouterr().out
 
 
 def test_show_tells_which_facts_hold_here_and_now(store, capsys, tmp_path):

@@ -52,6 +52,8 @@ def test_nearest():
     one = {**OLD, "clean()": Trait("x", "")}
     two = {**one, "input lr": Trait("y", "1")}
     assert nearest(OLD, [two, one, two]) == compare(OLD, one)
-    first = {**OLD, "input lr": Trait("q", "7")}
-    assert nearest(OLD, [first, one]) == compare(OLD, first)
+    first, second = ({**OLD, "input lr": Trait(each, each)} for each in "qr")
+    assert nearest(OLD, [first, second]) == compare(OLD, first), "the newest of those that are equally near"
+    far = {**one, "the code": Trait("x", ""), "global LIMIT": Trait("y", "7")}
+    assert nearest(OLD, [first, far]) == compare(OLD, far), "a sibling of the same map explains nothing"
     assert nearest(OLD, []) == ()
