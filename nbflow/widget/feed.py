@@ -151,7 +151,7 @@ class Feed:
         }
         if view.ended is not None:
             made["e"] = round(view.ended - self._origin, 3) if self._origin else 0
-        if view.left is not None:
+        if view.left:
             made["l"] = round(view.now + view.left - self._origin)  # when it will be over, in whole seconds
         return made
 

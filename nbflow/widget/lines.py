@@ -115,7 +115,7 @@ class View(NamedTuple):
         parts = [self.summary]
         if self.total:
             parts.append(spell(self.until - self.began))
-        if self.active and self.left is not None:
+        if self.active and self.left:  # one that takes longer than ever may end at any time
             parts.append(f"about {spell(self.left)} left")
         return " · ".join(parts)
 

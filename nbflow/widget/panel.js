@@ -383,7 +383,7 @@ function view(store, model, el) {
     icon.dataset.kind = kind;
     say(headline, m ?? "");
     const parts = total ? [spell(Math.max(0, (e ?? now) - b))] : [];
-    if (active && l !== undefined && !silent) parts.push(`about ${countdown(l - now)} left`);
+    if (active && l > now && !silent) parts.push(`about ${countdown(l - now)} left`);
     say(clock, parts.map(part => ` · ${part}`).join(""));
     set(bar, "aria-valuemax", Math.max(total, 1));
     set(bar, "aria-valuenow", over);

@@ -55,5 +55,6 @@ def test_a_step_within_another_is_not_counted_twice():
 
 
 def test_a_step_that_takes_longer_than_ever_has_nothing_left():
-    """Else the guess would be negative."""
+    """Else the guess would be negative, or promise for minutes that it is over now."""
     assert left(*started(1), expect=lambda _: 10.0) == 0.0
+    assert "left" not in board(*started(1), expect=lambda _: 10.0, now=100.0).view().headline
