@@ -4,25 +4,26 @@ Words and context variables, which a copied context carries into threads, loops 
 reads them; neither needs to know the other.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from nbflow.errors import InterfaceError
 
 __all__ = [
     "FlowRun",
     "FlowRunContext",
+    "Here",
     "Scope",
     "TaskRunContext",
     "current_flow_run",
     "current_scope",
     "current_tags",
-    "current_task_run",
     "get_run_context",
+    "here",
     "open_transaction",
     "tags",
 ]
@@ -139,8 +140,29 @@ class Scope:
 current_flow_run: ContextVar[FlowRun | None] = ContextVar("nbflow_flow_run", default=None)
 """The innermost flow that runs here."""
 
-current_task_run: ContextVar[Any] = ContextVar("nbflow_run", default=None)
-"""The innermost run of a task that goes on here, a `TaskRun`."""
+
+class Here(NamedTuple):
+    """What holds for the code of the innermost step: one value, so that it is set and put back in one go.
+
+    Attributes:
+        step: The step's number; None where none runs.
+        run: Its run, a `TaskRun`; None where it is no task's.
+        slot: What is being filled here, by this step or by one around it: a step inside that needs the same key would
+            wait for ever.
+        hear: What the step does with the level and the text of what its run logs.
+        retried: The innermost step that is retried: its name, and how often it is tried at most.
+    """
+
+    step: int | None = None
+    run: Any = None
+    slot: Any = None
+    hear: Callable[[str, str], object] | None = None
+    retried: tuple[str, int] | None = None
+
+
+_NOWHERE: Final = Here()
+here: ContextVar[Here] = ContextVar("nbflow_here", default=_NOWHERE)
+"""What holds here."""
 
 current_scope: ContextVar[Scope | None] = ContextVar("nbflow_scope", default=None)
 """Who waits for what is submitted here; None: the end of the process does."""
@@ -162,7 +184,7 @@ class TaskRunContext(NamedTuple):
     @classmethod
     def get(cls) -> "TaskRunContext | None":
         """That of the task that runs here; None where none does."""
-        run = current_task_run.get()
+        run = here.get().run
         return None if run is None else cls(run, run.parameters, run.start_time)
 
 

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from nbflow.context import current_flow_run
+from nbflow.context import current_flow_run, here
 from nbflow.errors import InterfaceError
-from nbflow.logs import RUNS, TOLD, current_step, hearing
-from nbflow.runs import current_run
+from nbflow.logs import RUNS, TOLD
 
 __all__ = ["disable_run_logger", "get_logger", "get_run_logger"]
 
@@ -44,7 +43,7 @@ def get_run_logger(context: Any = None, **extra: Any) -> "logging.LoggerAdapter[
     Raises:
         InterfaceError: Neither a flow nor a task runs here.
     """
-    step, flow_run, task_run = current_step.get(), current_flow_run.get(), current_run.get()
+    (step, task_run, *_), flow_run = here.get(), current_flow_run.get()
     if step is None and not any(each.disabled for each in RUNS.values()):
         raise InterfaceError(
             "get_run_logger() was called where no flow and no task runs; use logging.getLogger(__name__) there"
@@ -82,7 +81,7 @@ class _Panel(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell it, once: a worker's record comes with what the step has heard."""
-        hear = hearing.get()
+        hear = here.get().hear
         if hear is None or getattr(record, TOLD, False):
             return
         setattr(record, TOLD, True)

@@ -11,18 +11,11 @@ import builtins
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
-__all__ = ["RUNS", "TOLD", "current_step", "faces", "hearing", "listened", "logger", "prints_to", "warn"]
-
-current_step: ContextVar[int | None] = ContextVar("nbflow_step", default=None)
-"""The number of the innermost step that runs here."""
-
-hearing: ContextVar[Callable[[str, str], object] | None] = ContextVar("nbflow_hearing", default=None)
-"""What that step does with the level and the text of what its run logs."""
+__all__ = ["RUNS", "TOLD", "faces", "listened", "logger", "prints_to", "warn"]
 
 logger = logging.getLogger("nbflow")
 
@@ -54,22 +47,32 @@ def _route(
         listener(line)
 
 
-@contextmanager
-def prints_to(listener: Callable[[str], object] | None) -> Iterator[None]:
-    """Hand each line that is printed in this context to a listener, instead of printing it; None: print after all."""
-    global _print  # noqa: PLW0603 - the one real `print` of the process
-    mark = _listener.set(listener)
-    with _lock:
-        if builtins.print is not _route:
-            _print = builtins.print
-            builtins.print = _route
-        _printing.append(mark)
-    try:
-        yield
-    finally:
-        _listener.reset(mark)
+class prints_to:  # noqa: N801 - reads as a statement: `with prints_to(listener):`
+    """Hand each line that is printed in this context to a listener, instead of printing it; None: print after all.
+
+    To leave it again changes nothing, nor does it to leave what was not entered.
+    """
+
+    __slots__ = ("_listener", "_outer")
+
+    def __init__(self, listener: Callable[[str], object] | None) -> None:
+        self._listener, self._outer = listener, _listener.get()
+
+    def __enter__(self) -> None:
+        global _print  # noqa: PLW0603 - the one real `print` of the process
         with _lock:
-            _printing.remove(mark)
+            _printing.append(self)
+            if builtins.print is not _route:
+                _print = builtins.print
+                builtins.print = _route
+        _listener.set(self._listener)
+
+    def __exit__(self, *_: object) -> None:
+        if _listener.get() is self._listener:
+            _listener.set(self._outer)
+        with _lock:
+            if self in _printing:
+                _printing.remove(self)
             if not _printing and builtins.print is _route:
                 builtins.print = _print
 

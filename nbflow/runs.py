@@ -1,17 +1,16 @@
 """One run of a task, as its hooks, its retry conditions and its own code see it."""
 
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from nbflow import events as e
-from nbflow.context import FlowRun, current_task_run
+from nbflow.context import FlowRun
 from nbflow.states import State, StateType, state_of
 from nbflow.step.commands import Outcome
 from nbflow.step.phases import Phase, after
 
-__all__ = ["TaskRun", "current_run"]
+__all__ = ["TaskRun"]
 
 _TYPES = {
     Phase.PENDING: StateType.PENDING,
@@ -197,7 +196,3 @@ class TaskRun:
 
 def _date(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-current_run: ContextVar[TaskRun | None] = current_task_run
-"""The innermost run that goes on here."""

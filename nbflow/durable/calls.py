@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
+from nbflow.context import here
 from nbflow.durable import effects
 from nbflow.durable.effects import DONE, DOUBT, Effect
 from nbflow.durable.inside import Inside
 from nbflow.durable.ledger import Ledger, ledger_of
 from nbflow.durable.results import seal, unseal
 from nbflow.durations import ago
-from nbflow.engine.slot import running
 from nbflow.errors import InDoubt, InProgress, InterfaceError, KeyConflict, StoreError
 from nbflow.futures.future import blocking
 from nbflow.logs import warn
@@ -46,7 +46,7 @@ class Owner:
     """Who holds a key while its effect is under way."""
 
     def __init__(self, key: str) -> None:
-        self.task, self.parent = f"once({key!r})", running.get()
+        self.task, self.parent = f"once({key!r})", here.get().slot
 
 
 class Call:
@@ -139,8 +139,7 @@ class Call:
         """While the user's code runs: it knows the key, and what it raises is written down."""
         name = self._new.key
         mark = current_key.set(_idempotency(self._new))
-        inner: Any = self._owner
-        within = running.set(inner)
+        within = here.set(here.get()._replace(slot=self._owner))
         try:
             yield
         except BaseException as error:
@@ -153,7 +152,7 @@ class Call:
                 error.add_note(f"nbflow: {name!r} is in doubt, its effect may have happened: {cure}")
             raise
         finally:
-            running.reset(within)
+            here.reset(within)
             current_key.reset(mark)
 
     def _end(self, value: Any) -> Any:

@@ -7,8 +7,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from nbflow.context import here
 from nbflow.durable.turns import Turn, Turns
-from nbflow.engine.slot import running
 from nbflow.errors import ConfigurationError
 from nbflow.futures.future import Future, FutureList, blocking
 from nbflow.keys.encode import canonical
@@ -74,7 +74,7 @@ class _Flight:
     def run(self) -> dict[bytes, BaseException]:
         """The errors of those that failed, by key."""
         ahead = max(_AHEAD * self._runner.max_workers, 2)
-        parent = running.get()
+        outer = here.get()
         try:
             while True:
                 while len(self._flying) < ahead and self._goes_on and (turn := self._turns.take()):
@@ -91,7 +91,7 @@ class _Flight:
                 future.cancel()
             raise
         finally:
-            running.set(parent)
+            here.set(outer)
 
     @property
     def _goes_on(self) -> bool:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from nbflow.context import here
 from nbflow.engine.work import next_step
 from nbflow.events import Began, Cancelled, Completed, Failed, Progressed, Started
-from nbflow.logs import current_step
 from nbflow.session import session
 from nbflow.step.plan import reason
 
@@ -34,7 +34,7 @@ class Shown:
         if not self._open:
             self._open, self.step = True, next_step()
             now, self._since = session.clock.time(), time.perf_counter()
-            session.bus.tell(Began(self.step, now, self._name, (), current_step.get()))
+            session.bus.tell(Began(self.step, now, self._name, (), here.get().step))
             session.bus.tell(Started(self.step, now, 1, 1))
         self._say(progress)
 

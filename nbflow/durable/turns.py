@@ -11,12 +11,11 @@ iterator at once, whatever happens to its frame, and so ends its turn unmarked.
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
+from nbflow.context import Here, here
 from nbflow.durable.items import Items
-from nbflow.engine.slot import running
 from nbflow.futures.future import blocking
-from nbflow.logs import current_step
 
 if TYPE_CHECKING:
     from nbflow.durable.job import Job
@@ -39,12 +38,13 @@ class Turn:
         parent: The turn, or the place in the store, around this one: waiting for one of these would be for ever.
     """
 
-    __slots__ = ("__weakref__", "_step", "began", "given", "job", "keys", "parent", "saved", "task")
+    __slots__ = ("__weakref__", "_outer", "began", "given", "job", "keys", "parent", "saved", "task")
 
     def __init__(self, job: "Job[Any]") -> None:
         self.job, self.task = job, job.name
         self.keys: list[bytes] = []
-        self.parent: Any = running.get()
+        self.parent: Any = here.get().slot
+        self._outer = Here()
         self.given: Any = None
         self.saved = False
 
@@ -73,15 +73,13 @@ class Turn:
 
     def enter(self) -> None:
         """From here on this thread, or this task of an event loop, is at the turn."""
-        running.set(cast("Any", self))
-        self._step = current_step.get()
-        current_step.set(self.job.step)
+        self._outer = here.get()
+        here.set(self._outer._replace(step=self.job.step, slot=self))
 
     def leave(self) -> None:
         """And from here on no more."""
-        if running.get() is cast("Any", self):
-            running.set(self.parent)
-            current_step.set(self._step)
+        if here.get().slot is self:
+            here.set(self._outer)
 
     def end(self) -> None:
         """Give the items up."""
@@ -224,7 +222,7 @@ def _ahead(items: Items) -> Iterator[bytes]:
 
 def turn_at(job: object) -> Turn | None:
     """The turn of a job that runs here, around whatever else does."""
-    turn: Any = running.get()
+    turn: Any = here.get().slot
     while turn is not None and getattr(turn, "job", None) is not job:
         turn = getattr(turn, "parent", None)
     return turn  # type: ignore[no-any-return]

@@ -1,15 +1,12 @@
 """What holds around the user's code while an attempt runs, in a function's step and in a cell's."""
 
-from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbflow import world
-from nbflow.context import open_transaction
-from nbflow.engine.slot import running
+from nbflow.context import Here, here, open_transaction
 from nbflow.logging import get_run_logger
-from nbflow.logs import current_step, hearing, listened, prints_to, warn
-from nbflow.runs import current_run
+from nbflow.logs import listened, prints_to, warn
 from nbflow.step.commands import Call
 
 if TYPE_CHECKING:
@@ -17,32 +14,34 @@ if TYPE_CHECKING:
 
 __all__ = ["Around", "own_frames"]
 
-_retried: ContextVar[tuple[str, int] | None] = ContextVar("nbflow_retried", default=None)
-"""The innermost step around this one that is retried: its name, and how often it is tried at most."""
-
 
 class Around:
     """What holds while the user's code runs: which step it is, where prints go, what is seen of the world.
 
-    Written out instead of as an `ExitStack`, which costs as much as all that it would hold.
+    Written out instead of as an `ExitStack`, which costs as much as all that it would hold. An interrupt, or the alarm
+    of a step around this one, may come between any two lines: so what is undone is noted before it is done, and `leave`
+    can be called again.
     """
 
-    __slots__ = ("_call", "_hearing", "_open", "_outer", "_prints", "_run", "_sight", "_slot", "_step", "work")
+    __slots__ = ("_call", "_outer", "_prints", "_sight", "_transaction", "work")
 
     def __init__(self, work: "Work", call: Call, sight: world.Sight | None = None) -> None:
         self.work, self._call, self._sight = work, call, sight or world.watch()
+        self._outer: Here | None = None
+        self._transaction: Any = None
+        self._prints: prints_to | None = None
 
     def __enter__(self) -> world.Sight:
-        work = self.work
-        self._outer = None if self._call.attempts == 1 else _nested(work, self._call)
-        self._step = current_step.set(work.step)
-        self._run = current_run.set(work.run)
-        self._slot = running.set(work.slot or running.get())
-        self._hearing = hearing.set(work.logged)
-        self._open = None if work.transaction is None else open_transaction.set(work.transaction)
+        work, outer = self.work, here.get()
+        self._outer = outer
+        retried = outer.retried if self._call.attempts == 1 else _nested(work, self._call, outer.retried)
+        here.set(Here(work.step, work.run, work.slot or outer.slot, work.logged, retried))
+        if work.transaction is not None:
+            self._transaction = open_transaction.get()
+            open_transaction.set(work.transaction)
         prints = work.log_prints
-        self._prints = prints_to(_log) if prints else prints_to(None) if prints is False and listened() else None
-        if self._prints is not None:
+        if prints or (prints is False and listened()):
+            self._prints = prints_to(_log if prints else None)
             self._prints.__enter__()
         sight = self._sight.__enter__()
         if sight.again:
@@ -59,35 +58,37 @@ class Around:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._sight.__exit__(kind, error, trace)
+        self.leave()
+        if error is not None and self.work.transaction is not None:
+            self.work.transaction.undo()
+
+    def leave(self) -> None:
+        """Let everything be as it was before; again changes nothing."""
+        outer = self._outer
+        if outer is None:
+            return
+        self._sight.__exit__()
         if self._prints is not None:
-            self._prints.__exit__(kind, error, trace)
-        hearing.reset(self._hearing)
-        if self._open is not None:
-            open_transaction.reset(self._open)
-            if error is not None:
-                self.work.transaction.undo()
-        running.reset(self._slot)
-        current_run.reset(self._run)
-        current_step.reset(self._step)
-        if self._outer is not None:
-            _retried.reset(self._outer)
+            self._prints.__exit__()
+        if self.work.transaction is not None and open_transaction.get() is self.work.transaction:
+            open_transaction.set(self._transaction)
+        here.set(outer)
+        self._outer = None
 
 
 def _log(line: str) -> None:
     get_run_logger().info("%s", line)
 
 
-def _nested(work: "Work", call: Call) -> Token[tuple[str, int] | None]:
-    """Let steps within know that this one is retried. When it is, within one that is too, their attempts multiply."""
+def _nested(work: "Work", call: Call, outer: tuple[str, int] | None) -> tuple[str, int] | None:
+    """What steps within know of this one's retries. When it is retried within one that is too, attempts multiply."""
     if work.repeats:
-        return _retried.set(None)
-    outer = _retried.get()
+        return None
     if outer is not None and call.attempt == 2:
         name, most = outer
         tries = f"{call.attempts} x {most} = {call.attempts * most} times" if call.attempts and most else "many times"
         warn(f"{work.name} is retried within {name}, which is retried too: up to {tries} in all; retry one of them")
-    return _retried.set((work.name, call.attempts))
+    return work.name, call.attempts
 
 
 def own_frames(error: BaseException) -> BaseException:

@@ -12,10 +12,11 @@ from inspect import isawaitable
 from typing import Any, Self, cast
 
 from nbflow import events as e
+from nbflow.context import here
 from nbflow.errors import ConfigurationError
 from nbflow.logs import logger
 from nbflow.options import TaskOptions
-from nbflow.runs import TaskRun, current_run
+from nbflow.runs import TaskRun
 from nbflow.states import state_of
 from nbflow.step.commands import Outcome
 from nbflow.step.waits import Question, Tried, asked
@@ -140,12 +141,12 @@ class Hooked:
             return
         run = self._run
         state = run.state if outcome is None or type(event) is e.Started else run.settle(outcome)
-        mark = current_run.set(run)
+        mark = here.set(here.get()._replace(run=run))
         try:
             for hook in hooks:
                 yield hook, self._task, run, state
         finally:
-            current_run.reset(mark)
+            here.reset(mark)
 
 
 def condition_of(task: Any, condition: Hook | None) -> Question | None:
@@ -154,4 +155,4 @@ def condition_of(task: Any, condition: Hook | None) -> Question | None:
 
 
 def _ask(task: Any, condition: Hook, tried: Tried) -> Any:
-    return condition(task, current_run.get(), state_of(tried.outcome))
+    return condition(task, here.get().run, state_of(tried.outcome))

@@ -31,10 +31,10 @@ def advance(plan: Plan, hands: Hands, answer: Any = None, error: BaseException |
     try:
         command = plan.send(answer) if error is None else plan.throw(error)
         while True:
-            perform = hands.get(type(command))
-            if perform is None:
-                return command
             try:
+                perform = hands.get(type(command))
+                if perform is None:
+                    return command
                 answer = perform(command)
             except BaseException as raised:  # noqa: BLE001 - the plan decides, and passes on what is not its own
                 command = plan.throw(raised)
@@ -44,14 +44,37 @@ def advance(plan: Plan, hands: Hands, answer: Any = None, error: BaseException |
         return stop.value  # type: ignore[no-any-return]
 
 
-def run(plan: Plan, hands: Hands) -> Outcome:
-    """Drive a step to its end in this thread; the hands have all commands."""
-    # no local of ours may hold the outcome: the error's traceback reaches this frame, and would never be freed
-    return advance(plan, hands)  # type: ignore[return-value]
+def run(plan: Plan, hands: Hands, close: Callable[[], object] = lambda: None) -> Outcome:
+    """Drive a step to its end in this thread, and close it; the hands have all commands."""
+    try:
+        try:
+            # no local of ours may hold the outcome: the error's traceback reaches this frame, and would never be freed
+            return advance(plan, hands)  # type: ignore[return-value]
+        finally:
+            close()
+    except BaseException:
+        close()  # an interrupt may have come while it closed; again changes nothing
+        raise
 
 
-async def arun(plan: Plan, hands: Hands, awaited: Mapping[type, Callable[[Any], Awaitable[Any]]]) -> Outcome:
-    """Drive a step to its end in this event loop; `awaited` performs what the hands leave."""
+async def arun(
+    plan: Plan,
+    hands: Hands,
+    awaited: Mapping[type, Callable[[Any], Awaitable[Any]]],
+    close: Callable[[], object] = lambda: None,
+) -> Outcome:
+    """Drive a step to its end in this event loop, and close it; `awaited` performs what the hands leave."""
+    try:
+        try:
+            return await _arun(plan, hands, awaited)
+        finally:
+            close()
+    except BaseException:
+        close()  # as in run
+        raise
+
+
+async def _arun(plan: Plan, hands: Hands, awaited: Mapping[type, Callable[[Any], Awaitable[Any]]]) -> Outcome:
     state = advance(plan, hands)
     while not isinstance(state, (Ok, Err)):
         try:

@@ -4,12 +4,12 @@ A function's slot and a cell's slot differ in how values are written and which f
 """
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from nbflow import world
 from nbflow.clock import Clock
+from nbflow.context import here
 from nbflow.errors import StoreError, UnstorableError
 from nbflow.events import Hit, Missed
 from nbflow.futures.future import blocking
@@ -21,13 +21,10 @@ from nbflow.store import Draft, Store
 from nbflow.store.serializers import PICKLE, Paired
 from nbflow.trace import Fact, Traits
 
-__all__ = ["NO_ENTRY", "Elsewhere", "Slot", "overdue", "running"]
+__all__ = ["NO_ENTRY", "Elsewhere", "Slot", "overdue"]
 
 NO_ENTRY = "no entry for this code and these inputs"
 """What a look lacks where the key is unknown: comparing with other entries tells more."""
-
-running: ContextVar["Slot | None"] = ContextVar("nbflow_slot", default=None)
-"""The innermost slot that is being filled here: a step inside it that needs the same key would wait for ever."""
 
 overdue: set[str] = set()
 """Keys that somebody asked to compute anew: what is kept under them is passed over until a run has replaced it."""
@@ -78,7 +75,6 @@ class Slot:
     """What is done with an entry in place of putting it into the store: a transaction holds it back."""
     parent: "Slot | None" = None
     """The slot that is being filled around this one."""
-    _claimed = False
 
     def broken(self, fact: Fact) -> str | None:
         """Why a fact no longer holds, None if it does."""
@@ -124,23 +120,20 @@ class Slot:
 
     def try_claim(self, *, wait: bool = False) -> bool:
         """Whether the key is this step's now. Without locks everyone goes on: running twice is safe."""
-        self.parent = running.get()
+        self.parent = here.get().slot
         try:
-            self._claimed = self.store.claim(self.key, self, wait=wait)
+            return self.store.claim(self.key, self, wait=wait)
         except StoreError as error:
             warn(str(error))
             return True
-        return self._claimed
 
     def when_free(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Call back when the key may be claimable; gives what to call when this step waits no longer."""
         return self.store.when_free(self.key, callback, self)
 
     def release(self) -> None:
-        """Let go of the key: others who wait for it go on."""
-        if self._claimed:
-            self._claimed = False
-            self.store.release(self.key, self)
+        """Let go of the key, if it is this step's: others who wait for it go on."""
+        self.store.release(self.key, self)
 
     # Commands of a plan
 

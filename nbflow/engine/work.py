@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import CancelledError, Future
-from contextvars import copy_context
+from contextvars import Token, copy_context
 from functools import partial
 from inspect import isawaitable, iscoroutine
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from nbflow import world
 from nbflow.bus import Bus
 from nbflow.clock import Clock
+from nbflow.context import Here, here
 from nbflow.engine import controls
 from nbflow.engine.around import Around, own_frames
 from nbflow.engine.hooks import Hooked, acall_hook, finish, run_hook
@@ -26,7 +27,7 @@ from nbflow.engine.timeouts import await_within, call_within
 from nbflow.events import Completed, Crashed, Event, Failed, Hit, Logged, Started, TimedOut
 from nbflow.futures.future import blocking
 from nbflow.logs import logger
-from nbflow.runs import TaskRun, current_run
+from nbflow.runs import TaskRun
 from nbflow.step import commands as c
 from nbflow.step.plan import STALE
 from nbflow.step.policy import Keep
@@ -62,6 +63,37 @@ class Work:
         log_prints: Printed lines become log lines of the step; None: as around it.
     """
 
+    # What few steps have is a default of the class: the others do not set it.
+
+    mentions: Collection[object] = ()
+    """Values that may name files: they count where they do."""
+    run: TaskRun | None = None
+    """What the user's own code sees of it."""
+    files: Collection[object] = ()
+    """Files that count because the user said so."""
+    repeats = False
+    """Whether it is a flow: its retries repeat no step that has succeeded, so attempts do not multiply."""
+    transaction: Any = None
+    """The transaction that the step is, where something depends on how it ends."""
+    again: Callable[[], Any] | None = None
+    """Submits the same call once more."""
+    away: Away | None = None
+    """Performs calls in another process; None: they are run here."""
+    turn: Turn | None = None
+    """Its places among the steps with its tags; None: it needs none."""
+    identity: Any = None
+    """What its function is, for whoever sends it to another process."""
+    keep: Keep = "never"
+    """Whether its result is kept, as the policy has it."""
+    hooks: Hooked | None = None
+    """Functions of the user's that are called when something happens to it."""
+    outcome: c.Outcome | None = None
+    """What it has come to so far, for hooks alone."""
+    seeds = False
+    """Whether its code speaks of seeding."""
+    touching: Collection[str] = ()
+    """What the step reaches by a live handle, which the world does not see."""
+
     def __init__(  # noqa: PLR0913 - it is where everything about a step meets
         self,
         step: int,
@@ -74,36 +106,8 @@ class Work:
     ) -> None:
         self.step, self.body, self.slot, self.clock, self.bus = step, body, slot, clock, bus
         self.log_prints = log_prints
-        self.mentions: Collection[object] = ()
-        """Values that may name files: they count where they do."""
         self.name = "a step" if slot is None else slot.task
         """What it is called in warnings."""
-        self.run: TaskRun | None = None
-        """What the user's own code sees of it."""
-        self.files: Collection[object] = ()
-        """Files that count because the user said so."""
-        self.repeats = False
-        """Whether it is a flow: its retries repeat no step that has succeeded, so attempts do not multiply."""
-        self.transaction: Any = None
-        """The transaction that the step is, where something depends on how it ends."""
-        self.again: Callable[[], Any] | None = None
-        """Submits the same call once more."""
-        self.away: Away | None = None
-        """Performs calls in another process; None: they are run here."""
-        self.turn: Turn | None = None
-        """Its places among the steps with its tags; None: it needs none."""
-        self.identity: Any = None
-        """What its function is, for whoever sends it to another process."""
-        self.keep: Keep = "never"
-        """Whether its result is kept, as the policy has it."""
-        self.hooks: Hooked | None = None
-        """Functions of the user's that are called when something happens to it."""
-        self.outcome: c.Outcome | None = None
-        """What it has come to so far, for hooks alone."""
-        self.seeds = False
-        """Whether its code speaks of seeding."""
-        self.touching: Collection[str] = ()
-        """What the step reaches by a live handle, which the world does not see."""
 
     def hands(self, *driver: type) -> Hands:
         """All commands but the driver's own."""
@@ -216,7 +220,7 @@ class Work:
 
     def ask(self, command: c.Ask) -> Any:
         """What the user's own code says about an attempt, in this thread."""
-        mark = current_run.set(self.run or current_run.get())
+        mark = self._of_run()
         try:
             answer = command.question(*command.about)
             return finish(answer) if iscoroutine(answer) else answer
@@ -224,11 +228,11 @@ class Work:
             self._complain(error)
             raise
         finally:
-            current_run.reset(mark)
+            here.reset(mark)
 
     async def aask(self, command: c.Ask) -> Any:
         """The same in an event loop."""
-        mark = current_run.set(self.run or current_run.get())
+        mark = self._of_run()
         try:
             answer = command.question(*command.about)
             return await answer if isawaitable(answer) else answer
@@ -236,7 +240,11 @@ class Work:
             self._complain(error)
             raise
         finally:
-            current_run.reset(mark)
+            here.reset(mark)
+
+    def _of_run(self) -> Token[Here]:
+        around = here.get()
+        return here.set(around if self.run is None else around._replace(run=self.run))
 
     def _complain(self, error: Exception) -> None:
         logger.warning("nbflow: a question of %s about its retries raised", self.name, exc_info=error)
@@ -279,11 +287,14 @@ class Work:
         if self.away is not None:
             with controls.calling(self.step, self.away.stop):
                 return self.away(self, command)
+        around = Around(self, command)
         try:
-            with controls.calling(self.step), Around(self, command) as sight:
+            with controls.calling(self.step), around as sight:
                 value = call_within(partial(whole, self.body), command.timeout)
         except (Exception, GeneratorExit) as error:  # noqa: BLE001 - whatever it is, the plan decides about it
             return c.Err(own_frames(error))
+        finally:
+            around.leave()  # an interrupt may have come while it was entered or left
         return self.ran(value, sight)
 
     async def acall(self, command: c.Call) -> c.Outcome:
@@ -301,11 +312,14 @@ class Work:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         stop = controls.calling(self.step, lambda: loop.call_soon_threadsafe(task.cancel))
+        around = Around(self, command)
         try:
-            with stop, Around(self, command) as sight:
+            with stop, around as sight:
                 value = await await_within(partial(awhole, self.body), command.timeout)
         except Exception as error:  # noqa: BLE001 - as above
             return c.Err(own_frames(error))
+        finally:
+            around.leave()
         return self.ran(value, sight)
 
     async def _away(self, away: "Away", command: c.Call) -> c.Outcome:

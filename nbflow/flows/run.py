@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
-from nbflow.context import FlowRun, Scope, current_flow_run, current_scope, current_tags
+from nbflow.context import FlowRun, Scope, current_flow_run, current_scope, current_tags, here
 from nbflow.engine.hooks import run_hook
 from nbflow.engine.loop import arun, run
 from nbflow.engine.work import Work, next_step
@@ -22,7 +22,6 @@ from nbflow.flows.options import FlowOptions
 from nbflow.futures.endings import ajoin, first_unseen, join, worst
 from nbflow.futures.inputs import futures_in, resolve_futures_to_results
 from nbflow.keys.short import secret
-from nbflow.logs import current_step
 from nbflow.session import session
 from nbflow.states import Running, State, StateType, raised, state_of
 from nbflow.step.commands import Err, Outcome
@@ -80,7 +79,7 @@ class Flowing:
         """Run it to its end, in this thread."""
         try:
             with self._begun():
-                outcome = run(self.plan, self.work.hands())
+                outcome = run(self.plan, self.work.hands(), self.work.close)
         except BaseException as error:
             self._ended(Err(error))
             raise
@@ -92,7 +91,7 @@ class Flowing:
         work.body = self._abody
         try:
             with self._begun():
-                outcome = await arun(self.plan, work.hands(*work.awaited()), work.awaited())
+                outcome = await arun(self.plan, work.hands(*work.awaited()), work.awaited(), work.close)
         except BaseException as error:
             self._ended(Err(error))
             raise
@@ -103,7 +102,7 @@ class Flowing:
         parameters = self.run.parameters
         hidden = tuple(i for i, name in enumerate(parameters) if secret(name))
         arguments = brief(tuple(parameters.values()), hidden)
-        session.bus.tell(Began(self.run.step, session.clock.time(), self.run.name, arguments, current_step.get()))
+        session.bus.tell(Began(self.run.step, session.clock.time(), self.run.name, arguments, here.get().step))
         return self.run.task_runner or nullcontext()
 
     def _ended(self, outcome: Outcome) -> Outcome:

@@ -11,9 +11,9 @@ from contextvars import ContextVar
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 from nbflow.annotations import alive
+from nbflow.context import here
 from nbflow.errors import InterfaceError
 from nbflow.keys.short import redacted
-from nbflow.logs import current_step
 from nbflow.runs import TaskRun
 from nbflow.states import Pending, State
 from nbflow.step.commands import Err, Ok, Outcome
@@ -127,7 +127,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the step ended, however it did, or `timeout` seconds have passed."""
         if not self.done():
-            if self.step and current_step.get() == self.step:
+            if self.step and here.get().step == self.step:
                 raise InterfaceError(f"{spelled(self)} waits for its own result, which would take for ever")
             with blocking.get()():
                 concurrent.futures.wait([self], timeout)

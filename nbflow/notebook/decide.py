@@ -8,10 +8,10 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from nbflow import events as e
+from nbflow.context import here
 from nbflow.engine.work import next_step
 from nbflow.errors import UnkeyableError, UnstorableError
 from nbflow.explanation import cause, explained
-from nbflow.logs import current_step
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.header import parse
 from nbflow.notebook.inputs import Inputs, users_names
@@ -144,7 +144,7 @@ class Decision:
     def look(self) -> Plan | None:
         """Look the result up: None if there is a fresh one, else the plan of the run."""
         tell, clock = session.bus.tell, session.clock
-        tell(e.Began(self.number, clock.time(), self.label, (), current_step.get()))
+        tell(e.Began(self.number, clock.time(), self.label, (), here.get().step))
         slot = self.slot
         if slot is None:
             return plan(self.number, self.policy, keyed=False)

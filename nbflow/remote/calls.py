@@ -20,12 +20,11 @@ from hashlib import blake2b
 from typing import Any
 
 from nbflow import __version__, eventlog, world
-from nbflow.context import current_flow_run, current_tags, open_transaction
+from nbflow.context import current_flow_run, current_tags, here, open_transaction
 from nbflow.engine.slot import Elsewhere
 from nbflow.engine.work import Work, next_step
 from nbflow.errors import ConfigurationError, StoreError, WorkerDied
 from nbflow.events import Began, Queued
-from nbflow.logs import current_step
 from nbflow.remote.loaded import loaded, root
 from nbflow.remote.parcels import (
     Home,
@@ -293,7 +292,7 @@ def _say(work: Work, said: Said) -> None:
         if isinstance(told, (Began, Queued)) and told.parent is not None:
             told = told._replace(parent=numbers[told.parent])
         work.bus.tell(told)
-    mark = current_step.set(work.step)
+    mark = here.set(here.get()._replace(step=work.step))
     try:
         for record in said.records:
             logger = logging.getLogger(record.name)
@@ -305,7 +304,7 @@ def _say(work: Work, said: Said) -> None:
         for stream, text in said.text:
             getattr(sys, stream).write(text)
     finally:
-        current_step.reset(mark)
+        here.reset(mark)
 
 
 _warned: dict[Any, Any] = {}

@@ -21,7 +21,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from nbflow import __version__, world
-from nbflow.context import current_flow_run, current_tags
+from nbflow.context import current_flow_run, current_tags, here
 from nbflow.engine.slot import Elsewhere, Slot
 from nbflow.engine.work import Work
 from nbflow.errors import ConfigurationError, NbflowError, UnkeyableError
@@ -29,7 +29,6 @@ from nbflow.events import Started
 from nbflow.keys.binder import binder
 from nbflow.keys.reach import Reach, reach
 from nbflow.keys.traits import trait
-from nbflow.logs import current_step
 from nbflow.remote.opening import opened
 from nbflow.remote.parcels import Home, Kept, Order, Reply, Said, broken_down, packed
 from nbflow.runs import TaskRun
@@ -291,11 +290,11 @@ def _split(state: dict[str, Any], name: str) -> dict[str, Any]:
 @contextmanager
 def _heard(said: Said) -> Iterator[None]:
     _listen()
-    mark, step = _said.set(said), current_step.set(0)
+    mark, step = _said.set(said), here.set(here.get()._replace(step=0))
     try:
         yield
     finally:
-        current_step.reset(step)
+        here.reset(step)
         _said.reset(mark)
 
 

@@ -18,10 +18,12 @@ from nbflow.step.policy import Policy
 from nbflow.step.retry import Again, again
 from nbflow.step.waits import Tried
 
-__all__ = ["STALE", "Plan", "judge", "plan", "reason", "unfit"]
+__all__ = ["STALE", "Plan", "ending", "judge", "plan", "reason", "unfit"]
 
 STALE = "a stale result"
 """What a step touches when a step inside it returned an old result in place of an error."""
+
+_NOW, _CLAIM, _LOOK, _ENTER = Now(), Claim(), Look(), Enter()
 
 Plan = Generator[Command, Any, Outcome]
 Part = Generator[Command, Any, Any]
@@ -66,26 +68,26 @@ def plan(step: int, policy: Policy, *, keyed: bool, limited: bool = False) -> Pl
             stored = yield from _instead(step, policy, seen, outcome.error)
             if stored is not None:
                 return stored
-            yield Tell(_ending(step, now, outcome.error, why))
+            yield Tell(ending(step, now, outcome.error, why))
             return outcome
         size = (yield from _save(step, policy, outcome, cost)) if keyed else 0
         yield Tell(events.Completed(step, now, cost, size))
     except GeneratorExit:
         raise
     except BaseException as error:  # an interrupt, a cancellation, an exit: told, never retried, passed on
-        now, _ = yield Now()
-        yield Tell(_ending(step, now, error))
+        now, _ = yield _NOW
+        yield Tell(ending(step, now, error))
         raise
     return outcome
 
 
 def _behind_the_lock(step: int, policy: Policy) -> Part:
     """Wait until this step alone may run its key; what there is then, and its value if someone has just stored it."""
-    yield Claim()
-    seen: Seen = yield Look()
+    yield _CLAIM
+    seen: Seen = yield _LOOK
     if seen.lack:
         return seen, None
-    now, _ = yield Now()
+    now, _ = yield _NOW
     verdict = judge(step, seen, now, policy)
     if isinstance(verdict, events.Missed):
         return seen, None
@@ -110,7 +112,7 @@ def _instead(step: int, policy: Policy, seen: Seen, error: BaseException) -> Par
     """
     if not policy.stale or seen.lack or _is_cancelled(error):
         return None
-    now, _ = yield Now()
+    now, _ = yield _NOW
     age = max(0.0, now - seen.created)
     old = policy.max_age is not None and age >= policy.max_age
     why = f"expired {ago(age - (policy.max_age or 0.0))}" if old else "refresh failed" if policy.refresh else ""
@@ -129,12 +131,12 @@ def _attempts(step: int, policy: Policy, *, limited: bool) -> Part:
     while True:
         attempt += 1
         if limited:
-            yield Enter()
-        at, start = yield Now()
+            yield _ENTER
+        at, start = yield _NOW
         began = start if began is None else began
         yield Tell(events.Started(step, at, attempt, policy.attempts))
         outcome: Outcome = yield Call(attempt, _limit(policy, start - began), policy.attempts)
-        now, end = yield Now()
+        now, end = yield _NOW
         if isinstance(outcome, Ok) and policy.unfit is None:
             return outcome, "", end - start, now
         verdict = yield from again(policy, Tried(attempt, outcome, end - began), now)
@@ -176,7 +178,7 @@ def _save(step: int, policy: Policy, outcome: Ok, cost: float) -> Part:
             why = str(error) if isinstance(error, NbflowError) else reason(error)
         else:
             return size
-    now, _ = yield Now()
+    now, _ = yield _NOW
     yield Tell(events.Unsaved(step, now, why))
     return 0
 
@@ -196,7 +198,7 @@ def unfit(policy: Policy, outcome: Ok) -> str:
     return "it returned None; give persist_result=True" if outcome.value is None else ""
 
 
-def _ending(step: int, now: float, error: BaseException, why: str = "") -> events.Event:
+def ending(step: int, now: float, error: BaseException, why: str = "") -> events.Event:
     """The event that tells how a step ended without a value, and why it was not retried where that needs words."""
     words = reason(error) + (f" · not retried: {why}" if why else "")
     if _is_cancelled(error):

@@ -132,6 +132,8 @@ def _attempt(
                     raise answer.error from None
                 made.left()
                 return _ran(work, made, sight)
+            except GeneratorExit:  # nobody performs this any more: an interrupt ended whoever did
+                raise
             except BaseException as thrown:  # noqa: BLE001 - it is the generator's
                 how = partial(throw, thrown)
         elif isinstance(answer, Over):
@@ -163,18 +165,24 @@ class _Entered:
         return self._arun(how, within) if isasync else self._run(how, within)
 
     def _run(self, how: Callable[[], Any], within: float | None) -> "Item | Over | Err":
+        around = self._around()
         try:
-            with self._around():
+            with around:
                 return call_within(partial(_resumed, how), within)  # type: ignore[no-any-return]
         except Exception as error:  # noqa: BLE001 - whatever it is, the plan decides about it
             return Err(own_frames(error))
+        finally:
+            around.leave()  # an interrupt may have come while it was entered or left
 
     async def _arun(self, how: Callable[[], Any], within: float | None) -> "Item | Over | Err":
+        around = self._around()
         try:
-            with self._around():
+            with around:
                 return await await_within(partial(_aresumed, how), within)  # type: ignore[no-any-return]
         except Exception as error:  # noqa: BLE001 - as above
             return Err(own_frames(error))
+        finally:
+            around.leave()
 
     def _around(self) -> Around:
         return Around(self.work, self.call, self.sight)

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from nbflow.context import current_flow_run, current_scope
@@ -20,7 +20,7 @@ from nbflow.engine.loop import advance, arun
 from nbflow.engine.slot import Slot
 from nbflow.engine.work import Work
 from nbflow.events import Cancelled
-from nbflow.futures.future import Future, blocking
+from nbflow.futures.future import Future, blocking, on_their_way
 from nbflow.remote.calls import Remote
 from nbflow.remote.performing import perform
 from nbflow.session import session
@@ -43,9 +43,6 @@ __all__ = [
     "start_job",
     "when_done",
 ]
-
-_open: set[Future[Any]] = set()
-
 
 Begin = Callable[[], tuple[Outcome | None, Plan | None, Work | None]]
 """Gives a step's outcome, or its plan and its hands."""
@@ -82,9 +79,8 @@ def launch(step: int, future: Future[Any], begin: Begin, *, awaits: bool) -> Non
 
 def start_job(pool: TaskRunner, step: int, future: Future[Any], begin: Begin) -> None:
     """Run a submitted step on a runner."""
+    future.runner = pool
     keep(future)
-    pool.open.add(future)
-    future.add_done_callback(pool.open.discard)
     _Job(pool, step, future, begin).start()
 
 
@@ -104,7 +100,7 @@ class _Job:
         self._later(self._begin)
 
     def _later(self, stretch: Callable[[], Outcome | None]) -> None:
-        self.pool.start(lambda: self._stretch(stretch))
+        self.pool.start(partial(self._stretch, stretch))
 
     def _stretch(self, body: Callable[[], Outcome | None]) -> None:
         """Run the job's code in its context until it is parked or has ended; nothing is raised into a worker."""
@@ -254,18 +250,14 @@ def start_async(step: int, future: Future[Any], begin: Begin) -> None:
 async def _coroutine(step: int, future: Future[Any], begin: Begin) -> None:
     if not begun(step, future):
         return
-    work = None
     try:
         outcome, plan, work = begin()
         if outcome is None:
             assert plan is not None
             assert work is not None
-            outcome = await arun(plan, work.hands(*work.awaited()), work.awaited())
+            outcome = await arun(plan, work.hands(*work.awaited()), work.awaited(), work.close)
     except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
         outcome = Err(error)
-    finally:
-        if work is not None:
-            work.close()
     settle(future, outcome)
 
 
@@ -279,14 +271,14 @@ def begun(step: int, future: Future[Any]) -> bool:
 
 def keep(future: Future[Any]) -> None:
     """Remember a step that is on its way: its flow waits for it, else the process before it ends."""
-    if future in _open:
+    if future in on_their_way:
         return
     if scope := current_scope.get():
         scope.check()
         scope.add(future)
     _join_at_exit()
-    _open.add(future)
-    future.add_done_callback(_open.discard)
+    on_their_way.add(future)
+    future.add_done_callback(on_their_way.discard)
 
 
 @cache
@@ -296,13 +288,13 @@ def _join_at_exit() -> None:
 
 def future_of(step: int) -> Future[Any] | None:
     """The future of a step that is on its way; None where there is none, as for a plain call."""
-    return next((each for each in list(_open) if each.step == step), None)
+    return next((each for each in list(on_their_way) if each.step == step), None)
 
 
 def join() -> None:
     """Wait for all submitted steps, and for those that wait for them, unless an interrupt ended the program."""
     if getattr(sys, "last_type", None) is KeyboardInterrupt:
         return
-    while _open:
-        for each in list(_open):
+    while on_their_way:
+        for each in list(on_their_way):
             each.wait()

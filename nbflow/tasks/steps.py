@@ -8,24 +8,25 @@ the plan's own look, behind the lock, asks the same `judge`.
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from nbflow.context import current_flow_run, current_scope, current_tags
+from nbflow.context import current_flow_run, current_scope, current_tags, here
 from nbflow.engine.hooks import Hooks, condition_of
 from nbflow.engine.work import Work, next_step
 from nbflow.errors import UnkeyableError
-from nbflow.events import Began, Failed, Hit, Missed, Named, NotReady, Queued
+from nbflow.events import Began, Hit, Missed, Named, NotReady, Queued
 from nbflow.futures.future import Future
 from nbflow.futures.inputs import marked, resolve_futures_to_results
 from nbflow.keys.handles import reaches
-from nbflow.logs import current_step, warn
+from nbflow.logs import warn
 from nbflow.options import TaskOptions
 from nbflow.remote.calls import isolated
-from nbflow.runs import TaskRun, current_run
+from nbflow.runs import TaskRun
 from nbflow.session import session
 from nbflow.step.commands import Err, Ok, Outcome, Tell
-from nbflow.step.plan import Plan, plan, reason
+from nbflow.step.plan import Plan, ending, plan, reason
 from nbflow.step.policy import bounded, bounds, policy_of
 from nbflow.step_transaction import StepTransaction
 from nbflow.store import Store, serializer_of
@@ -133,9 +134,9 @@ class Steps:
             run: What hears of the step; None makes one where it is needed.
         """
         alone = not session.defaults and current_scope.get() is None and current_flow_run.get() is None
-        here = self if alone else self.here()
-        if here is not self:
-            return here.enter(args, kwargs, step, bound, run)
+        these = self if alone else self.here()
+        if these is not self:
+            return these.enter(args, kwargs, step, bound, run)
         time, tell, policy = session.clock.time, session.bus.tell, self.policy
         policy = policy if bounds.get() is None else bounded(policy)
         known, step = bool(step), step or next_step()
@@ -143,27 +144,27 @@ class Steps:
             if bound is None or not bound[0].holds():
                 bound = self.bind(args, kwargs)
             identity, values, arguments = bound
-            tell(Began(step, time(), self.name, arguments, current_step.get()))
+            tell(Began(step, time(), self.name, arguments, here.get().step))
             known = True
             if self._names or run is not None:
                 run = self.run(step, identity, values, run)
             slot = None if policy.keep == "never" else self.slot(identity, values, run)
-        except Exception as error:
+            handles: list[str] = []
+            if slot is not None:
+                verdict, value = slot.first_look(step, policy)
+                if isinstance(verdict, Hit):
+                    if run is not None:
+                        return self._found(verdict, value, run)
+                    tell(verdict)
+                    return Ok(value), None, None
+                slot.traits = identity.traits(values, handles, run)
+                tell(Missed(step, verdict.at, verdict.why, slot.traits, slot.key))
+            work = self._work(args, kwargs, step, slot, run or self.run(step, identity, values))
+            self._watched(work, identity, values, handles)
+        except BaseException as error:
             if known:  # a step that was told of ends for whoever shows it
-                tell(Failed(step, time(), reason(error), ""))
+                tell(ending(step, time(), error))
             raise
-        handles: list[str] = []
-        if slot is not None:
-            verdict, value = slot.first_look(step, policy)
-            if isinstance(verdict, Hit):
-                if run is not None:
-                    return self._found(verdict, value, run)
-                tell(verdict)
-                return Ok(value), None, None
-            slot.traits = identity.traits(values, handles, run)
-            tell(Missed(step, verdict.at, verdict.why, slot.traits, slot.key))
-        work = self._work(args, kwargs, step, slot, run or self.run(step, identity, values))
-        self._watched(work, identity, values, handles)
         return None, plan(step, policy, keyed=slot is not None, limited=work.turn is not None), work
 
     def _watched(self, work: Work, identity: Identity, values: tuple[Any, ...], handles: list[str]) -> None:
@@ -215,11 +216,11 @@ class Steps:
         run.flow_run, run.tags = current_flow_run.get(), self._tags | current_tags.get()
         naming = self.options.task_run_name
         if naming is not None:
-            mark = current_run.set(run)
+            mark = here.set(here.get()._replace(run=run))
             try:
                 run.name = run_name(naming, run.parameters, self.name)
             finally:
-                current_run.reset(mark)
+                here.reset(mark)
             if run.name != self.name and step:
                 session.bus.tell(Named(step, session.clock.time(), run.name))
         return run
@@ -303,8 +304,8 @@ class Steps:
             bound, arguments = None, brief((*args, *kwargs.values()))
         future: Future[Any] = Future(self.name, arguments)
         future.step, future.run = step, TaskRun(step, self.name)
-        session.bus.tell(Queued(step, session.clock.time(), self.name, arguments, current_step.get()))
-        plain = not kwargs and wait_for is None and ATOMS.issuperset(map(type, args))
+        session.bus.tell(Queued(step, session.clock.time(), self.name, arguments, here.get().step))
+        plain = wait_for is None and ATOMS.issuperset(map(type, chain(args, kwargs.values())))
         upstream = [] if plain else marked((args, kwargs, wait_for))
         if upstream:
             keep(future)

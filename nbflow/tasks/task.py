@@ -202,10 +202,7 @@ class Task(Generic[P, R]):
         if outcome is not None:
             return value_of(outcome)  # type: ignore[no-any-return]
         assert plan is not None and work is not None
-        try:
-            return value_of(run(plan, work.hands()))  # type: ignore[no-any-return]  # no local holds it: see `run`
-        finally:
-            work.close()
+        return value_of(run(plan, work.hands(), work.close))  # type: ignore[no-any-return]  # no local holds it: see `run`
 
     def _asked(self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, return_state: Any) -> Any:
         """A call that does more than give a value."""
@@ -225,10 +222,7 @@ class Task(Generic[P, R]):
         outcome, plan, work = steps.enter_whole(args, kwargs, run=run_)
         if plan is None or work is None:
             return _given(outcome, run_)
-        try:
-            return _given(run(plan, work.hands()), run_)
-        finally:
-            work.close()
+        return _given(run(plan, work.hands(), work.close), run_)
 
     async def _await(self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, *, return_state: bool) -> Any:
         run_ = TaskRun(0, self.name) if return_state else None
@@ -241,10 +235,7 @@ class Task(Generic[P, R]):
         outcome, plan, work = self.steps.enter_whole(args, kwargs, run=run_)
         if plan is None or work is None:
             return _given(outcome, run_)
-        try:
-            return _given(await arun(plan, work.hands(*work.awaited()), work.awaited()), run_)
-        finally:
-            work.close()
+        return _given(await arun(plan, work.hands(*work.awaited()), work.awaited(), work.close), run_)
 
     async def _abegin(self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> Streams:
         await ended(futures_in((args, kwargs, wait_for)))

@@ -24,8 +24,8 @@ from nbflow import (
     unmapped,
 )
 from nbflow import events as e
+from nbflow.context import here
 from nbflow.futures import opaque, resolve_futures_to_states
-from nbflow.runs import current_run
 from nbflow.states import Completed, Crashed, Failed, Running
 
 PATIENCE = 30
@@ -442,7 +442,7 @@ class TestNames:
 
         @task(task_run_name=given)
         def load(month, year=2026):
-            seen.append(current_run.get().name)
+            seen.append(here.get().run.name)
             return month
 
         load(5)
@@ -469,12 +469,12 @@ class TestNames:
         asked, calls = [], []
 
         def name(parameters):
-            asked.append((parameters, current_run.get()))
+            asked.append((parameters, here.get().run))
             return f"run {len(asked)}"
 
         @task(task_run_name=name, retries=2, persist_result=False)
         def work(x):
-            calls.append(current_run.get().name)
+            calls.append(here.get().run.name)
             if len(calls) < 3:
                 raise ValueError("no")
 
@@ -517,7 +517,7 @@ class TestTags:
 
         @task(tags={"own"}, persist_result=False)
         def work():
-            seen.append(set(current_run.get().tags))
+            seen.append(set(here.get().run.tags))
 
         work()
         with tags("a", "b"):
@@ -763,7 +763,7 @@ class TestKindsOfFunctions:
             left[x] -= 1
             if left[x] >= 0:
                 raise ValueError(x)
-            return x, current_run.get().run_count
+            return x, here.get().run.run_count
 
         async def all_of_them():
             return await asyncio.gather(*(flaky(x) for x in range(100)))

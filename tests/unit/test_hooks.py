@@ -8,7 +8,8 @@ import pytest
 
 from nbflow import ConfigurationError, StepTimeout, get_run_logger, task
 from nbflow import events as e
-from nbflow.runs import TaskRun, current_run
+from nbflow.context import here
+from nbflow.runs import TaskRun
 from nbflow.states import Failed, State
 
 PATIENCE = 30
@@ -241,18 +242,16 @@ def test_the_run_is_at_hand_in_the_task_and_its_hooks(fresh):
     """A hook or a helper could not name the run that it writes of."""
     seen = []
 
-    @task(
-        tags=["nightly"], persist_result=False, on_completion=[lambda task, run, state: seen.append(current_run.get())]
-    )
+    @task(tags=["nightly"], persist_result=False, on_completion=[lambda task, run, state: seen.append(here.get().run)])
     def work(x, y=2):
-        seen.append(current_run.get())
+        seen.append(here.get().run)
         get_run_logger().info("here")
         return x
 
     work(1)
     inside, hook = seen
     assert inside is hook and inside.parameters == {"x": 1, "y": 2} and inside.tags == {"nightly"}
-    assert inside.start_time <= inside.end_time and inside.total_run_time >= 0 and current_run.get() is None
+    assert inside.start_time <= inside.end_time and inside.total_run_time >= 0 and here.get().run is None
     assert isinstance(inside.state, State)
 
 

@@ -607,13 +607,12 @@ def test_what_cannot_be_meant_is_refused(call):
 
 def test_nothing_is_left_behind(fresh):
     """Steps after a loop would be shown as parts of it, or wait for it."""
-    from nbflow.engine.slot import running
-    from nbflow.logs import current_step
+    from nbflow.context import here
 
     loop("job", range(3), until=1)
     with contextlib.suppress(ValueError):
         for _ in checkpoint("other", [1]):
             raise ValueError
-    assert (current_step.get(), running.get()) == (None, None)
+    assert (here.get().step, here.get().slot) == (None, None)
     gc.collect()
     assert isinstance(NbflowError(), Exception)
