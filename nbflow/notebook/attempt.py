@@ -39,7 +39,7 @@ class Attempt:
         elif call.timeout is not None and interruptible():
             self._limit = Guard(frame, call.timeout)
         self._tee = Tee(shell)
-        self._around: Around | None = Around(work, call)
+        self._around = Around(work, call)
         self.sight = self._around.__enter__()
         self._tee.__enter__()
 
@@ -55,9 +55,7 @@ class Attempt:
                 self._limit.stop()
             except Expired:  # it rang in the last moment, and cannot ring again
                 self._limit.stop()
-        around, self._around = self._around, None
-        if around is not None:
-            around.__exit__(None, None, None)
+        self._around.leave()
 
     def timed_out(self, error: BaseException | None, trace: TracebackType | None) -> StepTimeout | None:
         """The error of an attempt that ran too long, whatever became of it; None if it did not."""

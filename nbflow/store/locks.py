@@ -80,12 +80,19 @@ class Flights:
         if owner is None:
             owner = threading.get_ident()
         mine = _Flight(key, owner)
+        try:
+            return self._claim(key, mine, wait=wait)
+        except BaseException:  # an interrupt may come between any two lines
+            self._drop(key, mine)
+            raise
+
+    def _claim(self, key: str, mine: _Flight, *, wait: bool) -> bool:
         while (front := self._flights.setdefault(key, mine)) is not mine:
-            if front.owner in _lineage(owner):
+            if front.owner in _lineage(mine.owner):
                 raise InterfaceError("a step waits for its own result: it calls itself with the same inputs")
             if not wait:
                 return False
-            leave = self._enter(owner, front.place)
+            leave = self._enter(mine.owner, front.place)
             try:
                 with front.done:  # its end says nothing about who is next
                     pass
@@ -97,9 +104,6 @@ class Flights:
         except (OSError, ValueError) as error:  # ValueError: the file is not open yet
             if getattr(error, "errno", 0) in (errno.EAGAIN, errno.EACCES) and not self._behind(key, mine, wait=wait):
                 return False  # without locks a key may run twice, which is safe
-        except BaseException:
-            self._land(key, mine)
-            raise
         mine.held = True
         return True
 
@@ -108,11 +112,7 @@ class Flights:
         flight = self._flights.get(key)
         if flight is None or not flight.held or (owner is not None and flight.owner != owner):
             return
-        try:  # before others of this process may lock it: the lock is the process's
-            fcntl.lockf(flight.file, fcntl.LOCK_UN, 1, flight.place)
-        except (OSError, ValueError):
-            logger.debug("there was no lock to give up")
-        self._land(key, flight)
+        self._drop(key, flight)
 
     def when_free(self, key: str, callback: Callable[[], object], owner: object = None) -> Callable[[], None]:
         """As `Store.when_free` says."""
@@ -166,19 +166,15 @@ class Flights:
 
     def _behind(self, key: str, mine: _Flight, *, wait: bool) -> bool:
         """Another process is in front: wait for it, or give up."""
-        try:
-            if wait:
-                leave = self._enter(mine.owner, mine.place)
-                self._clock.after(_PATIENCE, partial(self._remind, key, mine))
-                try:
-                    with suppress(OSError):
-                        insist(mine.file, mine.place)
-                finally:
-                    leave()
-                return True
-        except BaseException:
-            self._land(key, mine)
-            raise
+        if wait:
+            leave = self._enter(mine.owner, mine.place)
+            self._clock.after(_PATIENCE, partial(self._remind, key, mine))
+            try:
+                with suppress(OSError):
+                    insist(mine.file, mine.place)
+            finally:
+                leave()
+            return True
         self._land(key, mine)
         return False
 
@@ -201,10 +197,23 @@ class Flights:
         if self._flights.get(key) is mine and not mine.held:
             _say(mine.file, mine.place, mine.owner)
 
+    def _drop(self, key: str, flight: _Flight) -> None:
+        """Give up a flight with its lock. One that is not in the air, or was half given up, is done with as well."""
+        if self._flights.get(key) is flight:
+            try:  # before others of this process may lock it: the lock is the process's
+                fcntl.lockf(flight.file, fcntl.LOCK_UN, 1, flight.place)
+            except (OSError, ValueError):
+                logger.debug("there was no lock to give up")
+        self._land(key, flight)
+
     def _land(self, key: str, flight: _Flight) -> None:
-        if self._flights.pop(key, None) is None:
+        if self._flights.get(key) is not flight:
             return
-        flight.done.release()
+        try:
+            self._flights.pop(key, None)
+        finally:
+            if self._flights.get(key) is not flight:
+                flight.done.release()
         while flight.waiters:
             with suppress(IndexError):
                 flight.waiters.pop(0)()

@@ -37,25 +37,35 @@ class Sight:
     again = False
     """Whether it was left before, and is entered again."""
 
-    def __enter__(self) -> Self:
-        outer = current.get()
-        self._outer: Witness | None = outer
+    def __init__(self) -> None:
+        self._outer: Witness | None = None
         self._notes: Notes | None = None
         self._facts: tuple[Fact, ...] | None = None
+        self._before: rng.Before | None = None
         self._random: tuple[tuple[Fact, ...], rng.State] = (), {}
-        self.chain: tuple[Sight, ...] = (self,) if outer is None else (self, *outer.chain)
+        self.chain: tuple[Sight, ...] = ()
+
+    def __enter__(self) -> Self:
+        self._open()
+        self._before = rng.before()
+        return self
+
+    def _open(self) -> None:
+        self._outer = outer = current.get()
+        self.chain = (self,) if outer is None else (self, *outer.chain)
         running[id(self)] = self
         current.set(self)
         environ.arm()
         probes.arm()
         readers.arm()
-        self._before = rng.before()
-        return self
 
     def __exit__(self, *_: object) -> None:
+        """Close it, also if it is half open, or was half closed: an interrupt may come between any two lines."""
         running.pop(id(self), None)
-        current.set(self._outer)
-        self.chain = self.chain[1:]  # or it would hold itself
+        if current.get() is self:
+            current.set(self._outer)
+        if self.chain[:1] == (self,):  # or it would hold itself
+            self.chain = self.chain[1:]
         if not running:
             environ.disarm()
             probes.disarm()
@@ -117,14 +127,17 @@ class Sight:
             value = todo.pop()
             if type(value) in _NAMELESS:
                 continue
-            if isinstance(value, dict):
-                value = (*value.values(),)
-            if isinstance(value, (list, tuple, set, frozenset)):
-                if len(value) <= left:
-                    left -= len(value) or 1
-                    todo += value
-            elif isinstance(value, (str, bytes, os.PathLike)):
-                self._mention(value)
+            try:
+                if isinstance(value, dict):
+                    value = (*value.values(),)
+                if isinstance(value, (list, tuple, set, frozenset)):
+                    if len(value) <= left:
+                        left -= len(value) or 1
+                        todo += value
+                elif isinstance(value, (str, bytes, os.PathLike)):
+                    self._mention(value)
+            except Exception:  # noqa: BLE001, S112 - a class of the user's: what cannot be asked names nothing
+                continue
 
     def _mention(self, value: "str | bytes | os.PathLike[Any]") -> None:
         named = os.fspath(value)
@@ -283,19 +296,13 @@ class Stretches(Sight):
     __slots__ = ("again",)
 
     def __init__(self) -> None:
+        super().__init__()
         self.again = False
 
     def __enter__(self) -> Self:
         if not self.again:
             return super().__enter__()
-        outer = current.get()
-        self._outer = outer
-        self.chain = (self,) if outer is None else (self, *outer.chain)
-        running[id(self)] = self
-        current.set(self)
-        environ.arm()
-        probes.arm()
-        readers.arm()
+        self._open()
         return self
 
     def __exit__(self, *error: object) -> None:
