@@ -1,12 +1,10 @@
 """The public names, in one place; `nbflow` hands them on when the first of them is used."""
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from nbflow.cache_policies import DEFAULT, FLOW_PARAMETERS, INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
 from nbflow.context import tags
-from nbflow.durable.history import history
-from nbflow.durable.job import Job, checkpoint
-from nbflow.durable.once import once
 from nbflow.errors import (
     CancelledRun,
     ConfigurationError,
@@ -30,8 +28,6 @@ from nbflow.errors import (
     WorkerDied,
 )
 from nbflow.explanation import Explanation
-from nbflow.flows import Flow, flow
-from nbflow.flows.options import FlowOptions
 from nbflow.futures import Future, allow_failure, as_completed, quote, resolve_futures_to_results, unmapped, wait
 from nbflow.keys import digest, register_digest
 from nbflow.logging import get_run_logger
@@ -42,15 +38,17 @@ from nbflow.step.hints import Retry
 from nbflow.step.history import attempts
 from nbflow.step.waits import exponential_backoff
 from nbflow.store import Store, open_store
-from nbflow.task_runners import (
-    ConcurrentTaskRunner,
-    DaskTaskRunner,
-    ProcessPoolTaskRunner,
-    SequentialTaskRunner,
-    ThreadPoolTaskRunner,
-)
+from nbflow.task_runners import ConcurrentTaskRunner, SequentialTaskRunner, ThreadPoolTaskRunner
 from nbflow.tasks import Task, task, task_input_hash
 from nbflow.transactions import get_transaction, transaction
+
+if TYPE_CHECKING:
+    from nbflow.durable.history import history
+    from nbflow.durable.job import Job, checkpoint
+    from nbflow.durable.once import once
+    from nbflow.flows import Flow, flow
+    from nbflow.flows.options import FlowOptions
+    from nbflow.task_runners import DaskTaskRunner, ProcessPoolTaskRunner
 
 __all__ = [
     "DEFAULT",
@@ -118,6 +116,26 @@ __all__ = [
     "unmapped",
     "wait",
 ]
+
+_HOMES = {
+    "DaskTaskRunner": "nbflow.task_runners",
+    "Flow": "nbflow.flows",
+    "FlowOptions": "nbflow.flows.options",
+    "Job": "nbflow.durable.job",
+    "ProcessPoolTaskRunner": "nbflow.task_runners",
+    "checkpoint": "nbflow.durable.job",
+    "flow": "nbflow.flows",
+    "history": "nbflow.durable.history",
+    "once": "nbflow.durable.once",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A name of what a program with tasks alone does not need, and what that needs, when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
 
 
 def panel() -> Any:

@@ -1,8 +1,8 @@
 """One run of a task, as its hooks, its retry conditions and its own code see it."""
 
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, Final, NamedTuple
-from uuid import uuid4
 
 from nbflow import events as e
 from nbflow.context import FlowRun
@@ -101,7 +101,7 @@ class TaskRun:
     def id(self) -> str:
         """32 hex digits."""
         if not self._id:
-            self._id.append(uuid4().hex)
+            self._id.append(token_hex(16))
         return self._id[0]
 
     @property

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, Final
-from uuid import uuid4
 
 from nbflow.context import FlowRun, Scope, current_flow_run, current_scope, current_tags, here
 from nbflow.engine.hooks import run_hook
@@ -58,7 +58,7 @@ class Flowing:
         self.scope: Scope | None = None
         outer = current_flow_run.get()
         self.run = FlowRun(
-            uuid4().hex,
+            token_hex(16),
             flow.name,
             parameters,
             tags=current_tags.get(),

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from nbflow.errors import ConfigurationError, InterfaceError
 from nbflow.futures.future import Future, FutureList, on_their_way
-from nbflow.remote.workers import Hold
 from nbflow.step.commands import Call, Claim, Enter, Sleep
+
+if TYPE_CHECKING:
+    from nbflow.remote.workers import Hold
 
 __all__ = ["ELSEWHERE", "PARKED", "TaskRunner", "chosen", "workers_of"]
 
@@ -39,7 +41,7 @@ class TaskRunner:
     """
 
     leaves: ClassVar[tuple[type, ...]] = PARKED
-    hold: Callable[[], Hold] | None = None
+    hold: "Callable[[], Hold] | None" = None
     executor: Executor | None = None
     kills: ClassVar[bool] = False
     max_workers: int = 1

@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from nbflow import remote
 from nbflow.context import current_flow_run, current_scope
 from nbflow.engine.controls import park
 from nbflow.engine.loop import advance, arun
@@ -21,8 +22,6 @@ from nbflow.engine.slot import Slot
 from nbflow.engine.work import Work
 from nbflow.events import Cancelled
 from nbflow.futures.future import Future, blocking, on_their_way
-from nbflow.remote.calls import Remote
-from nbflow.remote.performing import perform
 from nbflow.session import session
 from nbflow.step.commands import Call, Enter, Err, Ok, Outcome, Sleep
 from nbflow.step.plan import Plan
@@ -93,7 +92,7 @@ class _Job:
         self.context.run(blocking.set, pool.lend)
         self.plan: Plan | None = None
         self.work: Work | None = None
-        self.remote = None if pool.executor is None else Remote(None, kills=pool.kills)
+        self.remote = None if pool.executor is None else remote.Remote(None, kills=pool.kills)
 
     def start(self) -> None:
         """Queue it for a worker."""
@@ -119,7 +118,7 @@ class _Job:
             return None
         outcome, self.plan, self.work = self.begin()
         if self.work is not None and self.work.away is None and self.pool.hold is not None:
-            self.work.away = Remote(self.pool.hold())
+            self.work.away = remote.Remote(self.pool.hold())
         return self._go() if outcome is None else outcome
 
     def _wake(self) -> Outcome | None:
@@ -149,26 +148,26 @@ class _Job:
 
     def _call(self, command: Call, *, whole: bool = False) -> None:
         """Have the runner's executor make a call; go on when it is answered, in a stretch of its own."""
-        work, executor, remote = self.work, self.pool.executor, self.remote
+        work, executor, calls = self.work, self.pool.executor, self.remote
         assert work is not None
         assert executor is not None
-        assert remote is not None
+        assert calls is not None
         if self.future.stopping:
             raise CancelledError("the step was cancelled")
-        answer = executor.submit(perform, remote.order(work, command, whole=whole), limit=command.timeout)
+        answer = executor.submit(remote.perform, calls.order(work, command, whole=whole), limit=command.timeout)
         self.future.call = answer
         # the callback gets the answer: one that held it would keep all values until they are looked for as garbage
         answer.add_done_callback(lambda found: self._later(lambda: self._answered(command, found, whole=whole)))
 
     def _answered(self, command: Call, answer: "concurrent.futures.Future[bytes]", *, whole: bool) -> Outcome | None:
         """The executor has an answer."""
-        work, remote, self.future.call = self.work, self.remote, None
+        work, calls, self.future.call = self.work, self.remote, None
         assert work is not None
-        assert remote is not None
+        assert calls is not None
         outcome: Outcome | None = None
         error: BaseException | None = None
         try:
-            outcome = remote.answered(work, answer.result, whole=whole)
+            outcome = calls.answered(work, answer.result, whole=whole)
             if outcome is None:
                 self._call(command, whole=True)
                 return None

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
+from nbflow import remote
 from nbflow.context import current_flow_run, current_scope, current_tags, here
 from nbflow.engine.hooks import Hooks, condition_of
 from nbflow.engine.work import Work, next_step
@@ -22,7 +23,6 @@ from nbflow.futures.inputs import marked, resolve_futures_to_results
 from nbflow.keys.handles import reaches
 from nbflow.logs import warn
 from nbflow.options import TaskOptions
-from nbflow.remote.calls import isolated
 from nbflow.runs import TaskRun
 from nbflow.session import session
 from nbflow.step.commands import Err, Ok, Outcome, Tell
@@ -200,7 +200,7 @@ class Steps:
             work.hooks = self._hooks.bound(self.owner, run)
         work.transaction = StepTransaction.of(run, slot, self.options.on_commit, self.options.on_rollback)
         if self.options.isolate is not None:
-            work.away = isolated()
+            work.away = remote.isolated()
         if session.limits.places:
             work.turn = session.limits.turn(run.tags)
         return work

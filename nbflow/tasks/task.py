@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial, reduce, update_wrapper
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
+from nbflow import remote
 from nbflow.declaring import declared, spelled_by
 from nbflow.engine.loop import arun, run, value_of
 from nbflow.errors import ConfigurationError, NotReadyError
@@ -16,7 +17,6 @@ from nbflow.futures.inputs import ended, futures_in, resolve_futures_to_results
 from nbflow.futures.mapping import items
 from nbflow.logs import warn
 from nbflow.options import TaskOptions
-from nbflow.remote.parcels import by_value
 from nbflow.runs import TaskRun
 from nbflow.states import State
 from nbflow.step.commands import Err, Outcome
@@ -119,7 +119,7 @@ class Task(Generic[P, R]):
         module, path = getattr(self.fn, "__module__", ""), getattr(self.fn, "__qualname__", "")
         start: Any = None if module == "__main__" else sys.modules.get(module)
         home = reduce(_attribute, path.split("."), start)
-        if home is self and module not in by_value:
+        if home is self and module not in remote.by_value:
             return str(path)
         source = home if isinstance(home, Task) and home.fn is self.fn else self.fn
         return _again, (source, self.options, self._self, self._kind)
