@@ -88,7 +88,7 @@ class Lab:
         self._server = subprocess.Popen(
             command, env=environment, cwd=self.notebooks, stdout=self._log, stderr=subprocess.STDOUT
         )
-        until = time.monotonic() + 60
+        until = time.monotonic() + 3 * PATIENCE / 1000
         while True:
             try:
                 urllib.request.urlopen(f"{self.url}/api/status?token={self.token}", timeout=1).read()
