@@ -11,7 +11,7 @@ from tests.bench.race import BUDGET, ROOT, Race
 from tests.bench.table import as_json, as_text, save
 from tests.bench.work import Row, Work
 
-AREAS = ("core", "keys", "store", "cells", "engine", "durable", "panel")
+AREAS = ("core", "keys", "store", "cells", "engine", "durable", "panel", "answers")
 
 
 def main() -> int:

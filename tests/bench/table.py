@@ -51,6 +51,8 @@ def spell(figure: float | None, unit: str) -> str:
     """Three figures and a unit."""
     if figure is None:
         return ""
+    if unit == "yes":
+        return "yes" if figure else "NO"
     if unit != "s":
         return f"{figure:.2f} {unit}"
     for unit, size in (("s", 1.0), ("ms", 1e-3)):

@@ -80,7 +80,7 @@ class Twins:
         self.tally = Tally()
 
     def start(self, store=None, load=True):
-        kernel = Kernel(store, load=load)
+        kernel = Kernel(store, load=load, PYTHONHASHSEED="0")  # or sets would be printed in another order
         self.house(kernel, SETUP)
         return kernel
 
@@ -148,15 +148,16 @@ class Twins:
 
     @staticmethod
     def shown(out):
-        for each in out:
-            if each[0] == "error":
-                yield (*each[:2], ARROW.findall(each[2])[:1], each[2].splitlines()[-1])
-            elif each[0] == "execute_result":
-                yield each[:2]
-            elif each[0] == "stream":
-                yield (*each[:2], PLACE.sub("<place>", each[2]))
+        for kind, *each in out:
+            if kind == "error":
+                name, trace = each
+                yield kind, name, ARROW.findall(trace)[:1], PLACE.sub("<place>", trace.splitlines()[-1])
+            elif kind == "execute_result":
+                yield kind, PLACE.sub("<place>", each[0])
+            elif kind == "stream":
+                yield kind, each[0], PLACE.sub("<place>", each[1])
             else:
-                yield each[:3]
+                yield kind, *each[:2]
 
 
 def shrunk(twins, found):

@@ -1,0 +1,256 @@
+"""Does it give the right answer? What a cache must know or survive, tried on nbflow and its peers, each in new processes.
+
+Each question is asked three times, each time by a new process on the store that the last one left. The last answer
+counts. Nothing here is timed.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import linecache
+import os
+import pickle
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tests.bench.peers import Side
+from tests.bench.work import Ready, Work
+
+__all__ = ["WORKS"]
+
+PEERS = ("joblib", "diskcache", "cachier", "cash-lib", "marimo", "Prefect")
+SIZE = 50_000
+LAST = 2  # the turn whose answer counts
+
+
+class Evil:
+    """A pickle that leaves a file behind when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def written(side: Side, source: str, name: str = "program") -> ModuleType:
+    """A module of the user's, with other text in each round."""
+    path = side.folder.parent / f"{side.folder.name}-{name}.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def edited(source: str) -> Ready:
+    """A program in which `TURN` is another number each time: whether its `f` gives what the text says."""
+
+    def ready(side: Side) -> Callable[[], Any]:
+        module = written(side, source.replace("TURN", str(side.turn)))
+        f = side.mark(module.f)
+        return lambda: f(2) == 2 + side.turn
+
+    return ready
+
+
+def unmoved(source: str) -> Ready:
+    """A program whose meaning stays as it was: whether its `f` is a hit."""
+
+    def ready(side: Side) -> Callable[[], Any]:
+        module = written(side, source.replace("TURN", "# " * side.turn + "no code"))
+        return lambda: hit(side, side.mark(module.f), 2)
+
+    return ready
+
+
+def hit(side: Side, f: Callable[..., Any], *args: Any) -> bool:
+    """Call it: whether the function that was marked did not run."""
+    from tests.bench.child import runs
+
+    return not runs(lambda: f(*args), side)
+
+
+def in_a_cell(side: Side) -> Callable[[], Any]:
+    """A function that was typed into a notebook: its file is in another folder for each kernel."""
+    source = "def f(x):\n    return helper(x) + 1\ndef helper(x):\n    return x * 2\n"
+    file = f"/tmp/ipykernel_{os.getpid()}/3141592653.py"
+    linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
+    space = vars(sys.modules["__main__"])
+    exec(compile(source, file, "exec"), space)
+    return lambda: hit(side, side.mark(space["f"]), 2)
+
+
+def reads(side: Side) -> Callable[[], Any]:
+    """A table on disk that grows."""
+    path = side.folder.parent / f"{side.folder.name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x\n" * (side.turn + 1))
+    f = side.mark(written(side, "def f(path):\n    return open(path).read().count('x')\n").f)
+    return lambda: f(str(path)) == side.turn + 1
+
+
+def equal_frames(side: Side) -> Callable[[], Any]:
+    """The same rows and columns, laid out otherwise in memory."""
+    import pandas as pd
+
+    one = pd.DataFrame({"a": range(100), "b": range(100)})
+    other = pd.concat([one[["a"]].copy(), one[["b"]].copy()], axis=1)
+    f = side.mark(written(side, "def f(frame):\n    return int(frame.a.sum())\n").f)
+    return lambda: hit(side, f, one if side.turn % 2 else other)
+
+
+def equal_sets(side: Side) -> Callable[[], Any]:
+    """A set of texts, whose order is another one in each process."""
+    f = side.mark(written(side, "def f(words):\n    return sorted(words)\n").f)
+    return lambda: hit(side, f, {"tags": {"north", "south", "east", "west"}})
+
+
+def other_types(side: Side) -> Callable[[], Any]:
+    """1, 1.0 and True are equal, and not the same."""
+    f = side.mark(written(side, "def f(x):\n    return repr(x)\n").f)
+    return lambda: [f(1), f(1.0), f(True)] == ["1", "1.0", "True"]
+
+
+def independent(side: Side) -> Callable[[], Any]:
+    """What a caller does to a result is not seen by the next one."""
+    f = side.mark(written(side, "def f(x):\n    return [x]\n").f)
+
+    def run() -> bool:
+        f(2).append(3)
+        return f(2) == [2]
+
+    return run
+
+
+def at_once(side: Side) -> Callable[[], Any]:
+    """Four threads that want the same thing."""
+    log = side.folder.parent / f"{side.folder.name}-{side.turn}.log"
+    source = "import os, time\ndef f(x, log):\n    os.write(log, b'x'); time.sleep(0.2); return x\n"
+    module = written(side, source)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    f = side.mark(module.f)
+    start = threading.Barrier(4)
+
+    def ask() -> None:
+        start.wait()
+        f(2 + side.turn, opened)
+
+    def run() -> bool:
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        return log.stat().st_size == 1
+
+    return run
+
+
+def coroutine(side: Side) -> Callable[[], Any]:
+    """A coroutine function gives its value, not a spent coroutine, and does not run again."""
+    f = side.mark(written(side, "async def f(x):\n    return x + 1\n").f)
+
+    def run() -> bool:
+        from tests.bench.child import runs
+
+        given: list[Any] = []
+
+        async def call() -> None:
+            given.append(await f(2))
+
+        again = runs(lambda: asyncio.run(call()), side)
+        return given == [3] and not again
+
+    return run
+
+
+def damaged(side: Side) -> Callable[[], Any]:
+    """One bit of the stored array flips between two sessions."""
+    import numpy as np
+
+    source = f"import numpy as np\ndef f(x):\n    return np.arange({SIZE}) * x\n"
+    f = side.mark(written(side, source).f)
+
+    def run() -> bool:
+        if side.turn == LAST:
+            largest = max(files(side.folder), key=lambda path: path.stat().st_size)
+            content = bytearray(largest.read_bytes())
+            content[len(content) // 2] ^= 1
+            largest.chmod(0o600)
+            largest.write_bytes(content)
+        return np.array_equal(f(2), np.arange(SIZE) * 2)
+
+    return run
+
+
+def forged(side: Side) -> Callable[[], Any]:
+    """Somebody who can write to the folder puts a pickle of theirs in the place of a result."""
+    mark = side.folder.parent / f"{side.folder.name}-{side.turn}.evil"
+    f = side.mark(written(side, f"def f(x):\n    return list(range({SIZE}))\n").f)
+
+    def run() -> bool:
+        if side.turn:
+            for each in files(side.folder):
+                if not each.read_bytes().startswith(b"SQLite format 3"):
+                    each.chmod(0o600)
+                    each.write_bytes(pickle.dumps(Evil(mark)))
+        with contextlib.suppress(Exception):  # to refuse is an answer too
+            f(2)
+        return not mark.exists()
+
+    return run
+
+
+def files(folder: Path) -> list[Path]:
+    """What a peer has written down."""
+    return [each for each in folder.rglob("*") if each.is_file()]
+
+
+def asked(title: str, ready: Ready) -> Work:
+    """A question; an error is no good answer to it."""
+
+    def careful(side: Side) -> Callable[[], Any]:
+        run = ready(side)
+
+        def answer() -> float:
+            try:
+                return float(run())
+            except Exception as error:  # noqa: BLE001 - whatever a peer raises
+                print(f"{title}: {type(error).__name__}: {error}", file=sys.stderr)
+                return 0.0
+
+        return answer
+
+    return Work(title, careful, PEERS, fresh="kept", unit="yes", rounds=1, quoted=True)
+
+
+WORKS = [
+    asked("runs again when the function is edited", edited("def f(x):\n    return x + TURN\n")),
+    asked(
+        "... when a helper that it calls is edited",
+        edited("def f(x):\n    return helper(x)\ndef helper(x):\n    return x + TURN\n"),
+    ),
+    asked(
+        "... when a global that it reads has another value", edited("SHIFT = TURN\ndef f(x):\n    return x + SHIFT\n")
+    ),
+    asked("... when a file that it reads has changed", reads),
+    asked("does not when only a comment changed", unmoved("def f(x):  # TURN\n    return x + 1\n")),
+    asked("... nor for a cell's function in a new kernel", in_a_cell),
+    asked("... nor for an equal frame that was made otherwise", equal_frames),
+    asked("... nor for an equal set in a new process", equal_sets),
+    asked("tells 1, 1.0 and True apart", other_types),
+    asked("two hits give independent values", independent),
+    asked("four threads at once run it once", at_once),
+    asked("keeps what a coroutine function gives", coroutine),
+    asked("notices a flipped bit in a stored array", damaged),
+    asked("runs no code of a forged entry", forged),
+]
