@@ -18,6 +18,7 @@ get_ipython().run_line_magic("colors", "nocolor")
 builtins.__fresh__, builtins.__picture__ = partial(fresh, get_ipython()), partial(picture, get_ipython())
 """
 PLACE = re.compile(r"\S*/ipykernel_\d+/\d+\.py|0x[0-9a-f]+")
+SET = re.compile(r"\{[^{}:]+\}")
 ARROW = re.compile(r"^-+> (\d+)", re.MULTILINE)
 
 
@@ -151,13 +152,18 @@ class Twins:
         for kind, *each in out:
             if kind == "error":
                 name, trace = each
-                yield kind, name, ARROW.findall(trace)[:1], PLACE.sub("<place>", trace.splitlines()[-1])
+                yield kind, name, ARROW.findall(trace)[:1], same(trace.splitlines()[-1])
             elif kind == "execute_result":
-                yield kind, PLACE.sub("<place>", each[0])
+                yield kind, same(each[0])
             elif kind == "stream":
-                yield kind, each[0], PLACE.sub("<place>", each[1])
+                yield kind, each[0], same(each[1])
             else:
                 yield kind, *each[:2]
+
+
+def same(text):
+    """Text without addresses, and with the members of sets in one order: a set that is made again may have another."""
+    return SET.sub(lambda found: "{%s}" % ", ".join(sorted(found[0][1:-1].split(", "))), PLACE.sub("<place>", text))
 
 
 def shrunk(twins, found):
