@@ -90,12 +90,11 @@ class Recorder:
         elif kind is Missed:
             self._keys[event.step % _AHEAD] = event  # type: ignore[assignment]
         elif kind is Started:
-            self._started(event)  # type: ignore[arg-type]
+            self._started(*event)  # type: ignore[misc]
         elif kind in _OUTCOMES and event.step in self._running:
             self._end(event, kind)
 
-    def _started(self, event: Started) -> None:
-        step, at, attempt, _ = event
+    def _started(self, step: int, at: float, attempt: int, _: int) -> None:
         run = self._running.get(step)
         if run is not None:
             self._running[step] = (*run[:3], attempt)

@@ -159,8 +159,11 @@ class FutureList(list[Future[R]]):
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until all have ended, or `timeout` seconds have passed in all. An interrupt cancels those left."""
+        self._unfinished(timeout)
+
+    def _unfinished(self, timeout: float | None) -> int:
         try:
-            wait(self, timeout)
+            return len(wait(self, timeout).not_done)
         except KeyboardInterrupt:
             for each in self:
                 each.cancel()
@@ -184,20 +187,26 @@ class FutureList(list[Future[R]]):
         Raises:
             TimeoutError: Some have not ended in time.
         """
-        self.wait(timeout)
-        unfinished = [each for each in self if not each.done()]
+        unfinished = self._unfinished(timeout)
         if unfinished:
-            raise TimeoutError(f"{len(unfinished)} (of {len(self)}) futures unfinished")
-        failed = [(i, each) for i, each in enumerate(self) if _failure(each) is not None]
+            raise TimeoutError(f"{unfinished} (of {len(self)}) futures unfinished")
+        failures = [_failure(each) for each in self]
+        failed = [(i, self[i]) for i, error in enumerate(failures) if error is not None]
         if failed and raise_on_failure and errors == "raise":
             raise _first(failed, len(self))
+        value = concurrent.futures.Future.result  # they are done, and looked at
+        ended = zip(self, failures, strict=True)
         if errors == "skip":
-            return [each.result() for each in self if _failure(each) is None]
-        return [cast("R", error) if (error := _failure(each)) is not None else each.result() for each in self]
+            return [value(each) for each, error in ended if error is None]
+        return [value(each) if error is None else cast("R", error) for each, error in ended]
 
 
 def _failure(future: Future[Any]) -> BaseException | None:
-    return concurrent.futures.CancelledError() if future.cancelled() else future.exception()
+    """What one that is done came to, if not to a value."""
+    try:
+        return future.exception(0)
+    except concurrent.futures.CancelledError as error:
+        return error
 
 
 def _first(failed: list[tuple[int, Future[Any]]], total: int) -> BaseException:

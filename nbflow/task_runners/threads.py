@@ -42,13 +42,14 @@ class ThreadPoolTaskRunner(TaskRunner):
     def _forget(self) -> None:
         """A forked child has none of its parent's threads."""
         self._work: deque[Callable[[], object]] = deque()
-        self._ready = threading.Condition()
+        self._lock = threading.RLock()  # entered by itself: the condition's own way in is written in Python
+        self._ready = threading.Condition(self._lock)
         self._workers = self._idle = self._blocked = 0
         self._count = 0
 
     def start(self, work: Callable[[], object]) -> None:
         """Run `work` on a worker as soon as one is free. It must not raise."""
-        with self._ready:
+        with self._lock:
             self._work.append(work)
             self._staff()
 
@@ -67,7 +68,7 @@ class ThreadPoolTaskRunner(TaskRunner):
 
     def _next(self) -> Callable[[], object] | None:
         """The next piece of work; None where this worker is no longer needed."""
-        with self._ready:
+        with self._lock:
             while not self._work:
                 self._idle += 1
                 called = self._ready.wait(_IDLE)
@@ -84,14 +85,14 @@ class ThreadPoolTaskRunner(TaskRunner):
     @contextmanager
     def lend(self) -> Iterator[None]:
         """While a worker waits for a future, another one may take its place."""
-        with self._ready:
+        with self._lock:
             self._blocked += 1
             if self._work:
                 self._staff()
         try:
             yield
         finally:
-            with self._ready:
+            with self._lock:
                 self._blocked -= 1
 
 
