@@ -18,7 +18,7 @@ get_ipython().run_line_magic("colors", "nocolor")
 builtins.__fresh__, builtins.__picture__ = partial(fresh, get_ipython()), partial(picture, get_ipython())
 """
 PLACE = re.compile(r"\S*/ipykernel_\d+/\d+\.py|0x[0-9a-f]+")
-SET = re.compile(r"\{[^{}:]+\}")
+SET = re.compile(r"(?<=\{)[^{}:]+(?=\})")
 ARROW = re.compile(r"^-+> (\d+)", re.MULTILINE)
 
 
@@ -163,7 +163,7 @@ class Twins:
 
 def same(text):
     """Text without addresses, and with the members of sets in one order: a set that is made again may have another."""
-    return SET.sub(lambda found: "{%s}" % ", ".join(sorted(found[0][1:-1].split(", "))), PLACE.sub("<place>", text))
+    return SET.sub(lambda found: ", ".join(sorted(found[0].split(", "))), PLACE.sub("<place>", text))
 
 
 def shrunk(twins, found):
