@@ -90,7 +90,7 @@ class Recorder:
         elif kind is Missed:
             self._keys[event.step % _AHEAD] = event  # type: ignore[assignment]
         elif kind is Started:
-            self._started(*event)  # type: ignore[misc]
+            self._started(*event)
         elif kind in _OUTCOMES and event.step in self._running:
             self._end(event, kind)
 

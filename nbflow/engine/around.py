@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Around", "own_frames"]
 
+_OURS = ("nbflow.", "concurrent.futures.")
+
 
 class Around:
     """What holds while the user's code runs: which step it is, where prints go, what is seen of the world.
@@ -92,8 +94,8 @@ def _nested(work: "Work", call: Call, outer: tuple[str, int] | None) -> tuple[st
 
 
 def own_frames(error: BaseException) -> BaseException:
-    """The error without the frames of nbflow at the top of its traceback."""
+    """The error without the frames of nbflow, and of what that waits by, at the top of its traceback."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("nbflow."):
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
         trace = trace.tb_next
     return error.with_traceback(trace)

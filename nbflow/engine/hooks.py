@@ -4,8 +4,6 @@ They run here, in this process, one after the other. What one of them raises is 
 came to what it came to, and the other hooks are called.
 """
 
-import contextvars
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from inspect import isawaitable
@@ -13,6 +11,7 @@ from typing import Any, Self, cast
 
 from nbflow import events as e
 from nbflow.context import here
+from nbflow.engine.aside import aside
 from nbflow.errors import ConfigurationError
 from nbflow.logs import logger
 from nbflow.options import TaskOptions
@@ -80,21 +79,8 @@ def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(coroutine)
-    results: list[Any] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(asyncio.run(coroutine))
-        except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
-            errors.append(error)
-
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), name="nbflow-hook", daemon=True)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    answer, _ = aside(partial(asyncio.run, coroutine), "hook")
+    return answer.result()
 
 
 class Hooks:

@@ -6,7 +6,6 @@ exception can arrive after the call has returned. A coroutine is cancelled; one 
 like a function.
 """
 
-import contextvars
 import math
 import signal
 import sys
@@ -14,13 +13,14 @@ import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from concurrent.futures import wait
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from nbflow.durations import spell
+from nbflow.engine.aside import aside
 from nbflow.errors import StepTimeout
 from nbflow.logs import warn
-from nbflow.step.commands import Err, Ok, Outcome
 
 if TYPE_CHECKING:
     import asyncio
@@ -300,25 +300,14 @@ def _on_own_thread(call: Callable[[], Any], limit: float) -> Any:
     warn(
         'timeout_seconds on a thread ends the waiting, not the work: a thread cannot be stopped; isolate="process" can'
     )
-    done, outcome, began = threading.Event(), list[Outcome](), time.monotonic()
-
-    def body() -> None:
-        try:
-            outcome.append(Ok(call()))
-        except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
-            outcome.append(Err(error))
-        done.set()
-
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(body,), daemon=True)
-    thread.name = f"nbflow-timed-{thread.name}"
-    thread.start()
-    if not done.wait(limit):
+    began = time.monotonic()
+    answer, thread = aside(call, "timed")
+    wait([answer], limit)
+    if not answer.done():
         stack = _spelled(sys._current_frames().get(thread.ident or 0), None)  # noqa: SLF001 - the documented way
         more = f"; a thread cannot be stopped: {thread.name} runs on, its result will be dropped"
         raise late(limit, more, elapsed=time.monotonic() - began, stack=stack)
-    if isinstance(outcome[0], Err):
-        raise outcome[0].error
-    return outcome[0].value
+    return answer.result()
 
 
 def _spelled(last: FrameType | None, first: FrameType | None) -> str:

@@ -6,8 +6,8 @@ A function's step and a cell's step differ in what is called; timing, telling an
 import itertools
 import threading
 from collections.abc import Awaitable, Callable, Collection
-from concurrent.futures import CancelledError, Future
-from contextvars import Token, copy_context
+from concurrent.futures import CancelledError
+from contextvars import Token
 from functools import partial
 from inspect import isawaitable, iscoroutine
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from nbflow.clock import Clock
 from nbflow.context import Here, here
 from nbflow.engine import controls
 from nbflow.engine.around import Around, own_frames
+from nbflow.engine.aside import aside
 from nbflow.engine.hooks import Hooked, acall_hook, finish, run_hook
 from nbflow.engine.limits import Turn
 from nbflow.engine.loop import Hands
@@ -326,15 +327,7 @@ class Work:
         """One attempt in another process; a thread waits for it, and whoever cancels the task ends it."""
         import asyncio  # noqa: PLC0415 - as above
 
-        answer: Future[c.Outcome] = Future()
-
-        def wait() -> None:
-            try:
-                answer.set_result(away(self, command))
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
-                answer.set_exception(error)
-
-        threading.Thread(target=copy_context().run, args=(wait,), name="nbflow-away", daemon=True).start()
+        answer, _ = aside(partial(away, self, command), "away")
         try:
             with controls.calling(self.step, away.stop):
                 return await asyncio.shield(asyncio.wrap_future(answer))

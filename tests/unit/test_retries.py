@@ -515,7 +515,7 @@ def test_one_failure_has_a_history_and_no_note(fresh):
     assert [each.error for each in attempts(error)] == ["OSError: x"] and not hasattr(error, "__notes__")
 
 
-@pytest.mark.parametrize("how", ["call", "await", "submit"])
+@pytest.mark.parametrize("how", ["call", "await", "submit", "timed"])
 def test_at_most_two_frames_of_ours(fresh, how):
     """One would look for one's own line among those of a library."""
 
@@ -531,7 +531,12 @@ def test_at_most_two_frames_of_ours(fresh, how):
         await afetch()
 
     with pytest.raises(OSError) as info:
-        {"call": fetch, "await": lambda: asyncio.run(main()), "submit": lambda: fetch.submit().result(20)}[how]()
+        {
+            "call": fetch,
+            "await": lambda: asyncio.run(main()),
+            "submit": lambda: fetch.submit().result(20),
+            "timed": lambda: fetch.with_options(timeout_seconds=20).submit().result(20),
+        }[how]()
     ours = [each for each in traceback.extract_tb(info.tb) if "/nbflow/" in each.filename]
     assert len(ours) <= 2, ours
     assert info.traceback[-1].name in {"fetch", "afetch"}
