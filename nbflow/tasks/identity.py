@@ -86,6 +86,7 @@ class Identity:
         options: Its options.
 
     Attributes:
+        bind: Called as the function is, gives the value of each parameter; raises Python's own `TypeError`.
         names: All parameters, in the order of the signature.
         parameters: Those that count, in the same order.
         constants: Strings in the code reached that may name files.
@@ -98,8 +99,8 @@ class Identity:
         policy, excluded = policy_in(options), cast("frozenset[str]", options.ignore)
         self._owner, self._functions = owner, policy.functions
         self.packed: bytes | None = None
-        self._bind = binder(fn)
-        self.names: tuple[str, ...] = self._bind.names
+        self.bind = binder(fn)
+        self.names: tuple[str, ...] = self.bind.names
         excluded = excluded | policy.excluded if "inputs" in policy.parts else frozenset(self.names)
         self._counting = [i for i, name in enumerate(self.names) if name not in excluded]
         self.parameters = tuple(self.names[i] for i in self._counting)
@@ -141,14 +142,6 @@ class Identity:
         now = Identity(self._owner, self._owner.fn, self._owner.options)._traits  # noqa: SLF001 - it is one of us
         labels = sorted({*self._traits, *now})
         return [each for each in labels if self._traits.get(each, _NONE).digest != now.get(each, _NONE).digest]
-
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """The value of each parameter, as a call would bind them.
-
-        Raises:
-            TypeError: They do not fit; the message is Python's own.
-        """
-        return self._bind(*args, **kwargs)
 
     def inputs(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Those of the bound values that count."""

@@ -113,7 +113,7 @@ class Steps:
             TypeError: They do not fit; the message is Python's own.
         """
         identity = self.identity
-        values = identity.bind(args, kwargs)
+        values = identity.bind(*args, **kwargs)
         return identity, values, brief(identity.inputs(values), identity.hidden)
 
     def enter(
@@ -251,7 +251,7 @@ class Steps:
     def place(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, traits: bool = False) -> TaskSlot | None:
         """The place that a call would have, for questions; with what its key is made of, if asked."""
         identity = self.identity
-        values = identity.bind(args, kwargs)
+        values = identity.bind(*args, **kwargs)
         run = self.run(0, identity, values) if self._names else None
         slot = self.slot(identity, values, run)
         if slot is not None and traits:

@@ -100,4 +100,4 @@ def key(source: str, options: dict[str, Any], args: tuple[Any, ...]) -> str | No
     """The lookup key of a call."""
     space = code_cases.cell(source)
     identity = Identity(None, space["f"], TaskOptions(**options))
-    return identity.key(identity.bind(tuple(space[each] if each == "g" else each for each in args), {}))
+    return identity.key(identity.bind(*(space[each] if each == "g" else each for each in args)))
