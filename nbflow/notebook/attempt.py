@@ -9,6 +9,7 @@ import sys
 from types import FrameType, TracebackType
 from typing import Any
 
+from nbflow.engine import controls
 from nbflow.engine.around import Around
 from nbflow.engine.timeouts import Cancelling, Expired, Guard, interruptible, late
 from nbflow.engine.work import Work
@@ -38,18 +39,21 @@ class Attempt:
             self._limit = Cancelling(frame, call.timeout)
         elif call.timeout is not None and interruptible():
             self._limit = Guard(frame, call.timeout)
+        self._calling = controls.calling(work.step)
         self._tee = Tee(shell)
         self._around = Around(work, call)
         self.sight = self._around.__enter__()
         self._tee.__enter__()
 
     def start(self) -> None:
-        """The clock runs."""
+        """The clock runs, and a panel's button may interrupt it."""
+        self._calling.__enter__()
         if self._limit is not None:
             self._limit.start()
 
     def stop(self) -> None:
         """The clock stands still; the world is no longer watched."""
+        self._calling.__exit__()
         if self._limit is not None:
             try:
                 self._limit.stop()

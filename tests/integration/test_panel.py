@@ -125,3 +125,40 @@ def test_importing_nbflow_imports_no_widgets(run):
     """Else every kernel that imports nbflow would pay the 0.2 s of importing ipywidgets, panel or not."""
     notebook = run("import sys; double(1); 'ipywidgets' in sys.modules")
     assert notebook.cells[1].outputs[-1].data["text/plain"] == "False"
+
+
+ACT = """
+from nbflow.widget.actions import perform
+from nbflow.widget.view import Board
+board, said = Board(), []
+session.bus.join(board.hear)
+
+def press(action, word):
+    def wait():
+        while not any(line.word.startswith(word) for line in board.view().lines):
+            time.sleep(0.01)
+        while (told := perform(board, action, board.steps())).startswith("1 still"):  # its first line is not reached
+            time.sleep(0.01)
+        said.append(told)
+    threading.Thread(target=wait).start()
+"""
+
+
+def test_a_cell_is_cancelled_and_woken_by_the_buttons_and_says_when_it_can_not_be_run_again(run):
+    """Else the buttons would act on functions only, and a cell that waits an hour for its next attempt would go on."""
+    notebook = run(
+        "%load_ext nbflow",
+        ACT,
+        "press('cancel', 'running')",
+        "%%task long\ntime.sleep(60)",
+        "press('wake', 'retry')",
+        "from pathlib import Path",
+        "%%task twice --retries 1 --retry-delay 1h\nif not Path('tried').exists():\n    Path('tried').touch()\n    1 / 0",
+        "press('cancel', 'retry')",
+        "%%task never --retries 1 --retry-delay 1h\nraise OSError('busy')",
+        "said.append(perform(board, 'again', board.steps()))\nprint(*said, sep='\\n')",
+    )
+    kinds = [[o.ename for o in cell.outputs if o.output_type == "error"] for cell in notebook.cells]
+    assert kinds[4] == ["KeyboardInterrupt"] and kinds[7] == [] and kinds[9] == ["CancelledError"]
+    said = notebook.cells[10].outputs[-1].text.splitlines()
+    assert said == ["1 stopping", "1 step tried again now", "1 stopping", "nothing failed"]
