@@ -90,6 +90,9 @@ class Items:
 
     def _keys(self, values: list[Any]) -> list[bytes]:
         told = values if self._key is None else [self._key(value) for value in values]
+        if self._key is not None and any(each is None for each in told):
+            item = len(self.order) + next(i for i, each in enumerate(told) if each is None)
+            raise UnkeyableError(f"item {item}: its key= is None", "give each item a key of its own")
         try:
             return item_keys(told, len(self.order))
         except UnkeyableError as error:

@@ -77,9 +77,15 @@ class Turn:
         here.set(self._outer._replace(step=self.job.step, slot=self))
 
     def leave(self) -> None:
-        """And from here on no more."""
-        if here.get().slot is self:
+        """And from here on no more. Of two loops that go on by turns (`zip`) the one that began first leaves first."""
+        inner: Any = here.get().slot
+        if inner is self:
             here.set(self._outer)
+            return
+        while inner is not None and inner.parent is not self:
+            inner = inner.parent
+        if isinstance(inner, Turn):
+            inner.parent, inner._outer = self.parent, self._outer  # noqa: SLF001 - it is one of us
 
     def end(self) -> None:
         """Give the items up."""

@@ -19,6 +19,7 @@ from nbflow import (
     checkpoint,
     task,
 )
+from nbflow.context import Here, here
 from nbflow.durable.ledger import ledger_of
 from nbflow.events import Cancelled, Completed, Failed, Progressed
 from tests.fakes import kinds
@@ -117,6 +118,8 @@ def test_items_are_known_by_their_key(fresh):
     assert loop("job", [{"id": 1, "text": "changed"}, {"id": 3}], key=lambda item: item["id"]) == [{"id": 3}]
     with pytest.raises(UnkeyableError, match=r"item 1.*give key="):
         list(checkpoint("locks", [1, threading.Lock()]))
+    with pytest.raises(UnkeyableError, match="item 1: its key= is None"):  # all without one would be one, and dropped
+        list(checkpoint("missing", [{"id": 1}, {}, {}], key=lambda item: item.get("id")))
 
 
 def test_values_are_kept_with_their_items(fresh):
@@ -379,6 +382,13 @@ def test_jobs_within_jobs(fresh):
         for _ in checkpoint("job", [1]):
             for _ in checkpoint("job", [1]):
                 pass
+
+
+def test_two_loops_that_go_on_by_turns(fresh):
+    """After a `zip` of two jobs all that follows would be shown as steps of a job that has ended, at a growing cost."""
+    pairs = list(zip(checkpoint("left", range(40)), checkpoint("right", range(40)), strict=False))
+    assert len(pairs) == 40
+    assert here.get() == Here()
 
 
 def test_save_belongs_into_the_loop():
