@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 from nbflow.annotations import alive
 from nbflow.context import here
-from nbflow.errors import InterfaceError
+from nbflow.errors import ConfigurationError, InterfaceError
 from nbflow.keys.short import redacted
 from nbflow.runs import TaskRun
 from nbflow.states import Pending, State
@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 R = TypeVar("R")
+
+_ERRORS = ("raise", "skip", "return")
 
 blocking: ContextVar[Callable[[], AbstractContextManager[object]]] = ContextVar("nbflow_blocking", default=nullcontext)
 """What a worker enters while it waits for a future, so that its pool can put another one in its place."""
@@ -186,7 +188,10 @@ class FutureList(list[Future[R]]):
 
         Raises:
             TimeoutError: Some have not ended in time.
+            ConfigurationError: There is no such way to treat errors.
         """
+        if errors not in _ERRORS:
+            raise ConfigurationError(f"errors={errors!r}: give one of {', '.join(_ERRORS)}")
         unfinished = self._unfinished(timeout)
         if unfinished:
             raise TimeoutError(f"{unfinished} (of {len(self)}) futures unfinished")

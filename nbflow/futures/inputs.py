@@ -1,9 +1,10 @@
 """Futures and states among a call's arguments: found at any depth, and replaced by what they came to."""
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import fields, is_dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from nbflow.annotations import Annotation, alive, allow_failure, opaque, quote
 from nbflow.errors import InterfaceError, NotReadyError
@@ -14,7 +15,7 @@ from nbflow.step.plan import reason
 __all__ = ["ended", "futures_in", "marked", "resolve_futures_to_results", "resolve_futures_to_states"]
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
-_COLLECTIONS = frozenset({list, tuple, set, frozenset, dict, FutureList})
+_COLLECTIONS = (list, tuple, set, frozenset, dict)
 
 
 def marked(value: Any) -> list[Any]:
@@ -36,7 +37,7 @@ def marked(value: Any) -> list[Any]:
                 if issubclass(kind, Annotation) and kind is not quote:
                     inner = [each.value for each in those]
                     below += [each for each in inner if isinstance(each, Future)] if kind is opaque else inner
-            elif kind in _COLLECTIONS or is_dataclass(kind):
+            elif issubclass(kind, _COLLECTIONS) or is_dataclass(kind):
                 members = {id(each): each for each in layer if type(each) is kind}
                 fresh = [each for name, each in members.items() if name not in seen]
                 seen |= members
@@ -66,11 +67,12 @@ async def ended(futures: Iterable[Future[Any]]) -> None:
 
 def _within(kind: type, values: list[Any]) -> Iterable[Any]:
     """All members of values of one type, keys included."""
-    if kind is dict:
-        return chain(chain.from_iterable(values), chain.from_iterable(map(dict.values, values)))
-    if kind in _COLLECTIONS:
-        return chain.from_iterable(values)
-    names = [each.name for each in fields(kind)]
+    if issubclass(kind, dict):
+        return chain(chain.from_iterable(map(dict.keys, values)), chain.from_iterable(map(dict.values, values)))
+    plain: Any = next((each for each in _COLLECTIONS if issubclass(kind, each)), None)
+    if plain is not None:  # what it holds, whatever a class of the user's makes of it
+        return chain.from_iterable(map(plain.__iter__, values))
+    names = [each.name for each in fields(cast("Any", kind))]
     return [getattr(each, name, None) for each in values for name in names]
 
 
@@ -96,12 +98,22 @@ def _replaced(value: Any, replacement: Callable[[Any], Any]) -> Any:
         return _bared(value, replacement)
     if not marked(value):
         return value
-    if type(value) is dict:
-        return {_replaced(key, replacement): _replaced(item, replacement) for key, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return _replaced_fields(value, replacement)
-    items = [_replaced(each, replacement) for each in value]
-    return items if isinstance(value, list) else type(value)(items)
+    if isinstance(value, _COLLECTIONS):
+        return _remade(value, replacement)
+    return _replaced_fields(value, replacement)
+
+
+def _remade(value: Any, replacement: Callable[[Any], Any]) -> Any:
+    """A collection of the same class, a named tuple or a `defaultdict` too; of a `FutureList` a plain list."""
+    if isinstance(value, (list, dict)):
+        made: Any = [] if type(value) is FutureList else copy(value)
+        made.clear()
+        if isinstance(value, list):
+            made.extend(_replaced(each, replacement) for each in list.__iter__(value))
+        else:
+            made.update({_replaced(key, replacement): _replaced(item, replacement) for key, item in value.items()})
+        return made
+    return getattr(type(value), "_make", type(value))([_replaced(each, replacement) for each in value])
 
 
 def _bared(value: Annotation, replacement: Callable[[Any], Any]) -> Any:

@@ -4,11 +4,13 @@ import asyncio
 import concurrent.futures
 import logging
 import threading
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pytest
 
-from nbflow.errors import InterfaceError, NotReadyError
+from nbflow.errors import ConfigurationError, InterfaceError, NotReadyError
 from nbflow.futures import (
     Future,
     FutureList,
@@ -187,6 +189,8 @@ class TestFutureList:
         assert futures.result(errors="skip") == [0, 2]
         assert futures.result(errors="return") == [0, error, 2]
         assert futures.result(raise_on_failure=False) == [0, error, 2]
+        with pytest.raises(ConfigurationError, match="raise, skip, return"):
+            futures.result(errors="ignore")
 
     def test_return_and_skip_cover_cancelled_items(self):
         """Cancelling one item would make the others' results unreachable."""
@@ -245,11 +249,31 @@ class Box:
     made: object = field(default=None, init=False)
 
 
+class Pair(NamedTuple):
+    left: object
+    right: object
+
+
+class Rows(list):
+    pass
+
+
 class TestResolve:
     def test_in_all_collections(self):
         """A future within an argument would reach the user's function as a future."""
         given = {"a": [done(1), (done(2), {done(3)})], done("k"): frozenset({done(4)}), "b": Box(done(5))}
         assert resolve_futures_to_results(given) == {"a": [1, (2, {3})], "k": frozenset({4}), "b": Box(5)}
+
+    def test_in_collections_of_other_classes(self):
+        """A future in a named tuple or a defaultdict would reach the user's function as a future."""
+        counts = defaultdict(list, {"a": done(1), done("k"): [done(2)]})
+        assert set(futures_in(counts)) >= {counts["a"]}
+        found = resolve_futures_to_results(counts)
+        assert found == {"a": 1, "k": [2]} and found["new"] == [] and type(counts["a"]) is not int
+        pair = resolve_futures_to_results(Pair(done(1), OrderedDict(b=done(2))))
+        assert pair == Pair(1, OrderedDict(b=2)) and type(pair) is Pair and type(pair.right) is OrderedDict
+        rows = resolve_futures_to_results(Rows([done(1)]))
+        assert rows == [1] and type(rows) is Rows
 
     def test_a_list_of_futures_becomes_a_plain_list(self):
         """The function would get a FutureList of values."""
