@@ -130,6 +130,7 @@ class Remote:
                     f"nbflow: workers have other code of {', '.join(sorted(values))} than this process, so it is "
                     "sent as it is here, which cannot be: reload what was edited, or start anew"
                 )
+            error.add_note("nbflow: a call goes to a worker as a pickle, with the globals of a cell's function")
             raise
         codes, self.modules = ((), ()) if self.loose else _codes(work, things)
         slot, random = work.slot, world.rng.snapshot()

@@ -300,22 +300,26 @@ def broken_down(error: BaseException, where: str) -> bytes:
             return pickle.dumps((whole, None), 5)
     parts = {name: each for name, value in vars(error).items() if (each := _if_packed(value)) is not None}
     args = [_if_packed(each) or packed(_text(each)) for each in error.args]
+    leaves = [broken_down(each, where) for each in error.exceptions] if isinstance(error, BaseExceptionGroup) else None
     kind = _if_packed(type(error))
     if kind is None:  # a class that cannot go either: the nearest one above it that can
         kind = next(each for base in type(error).__mro__[1:] if (each := _if_packed(base)) is not None)
         args = [packed(f"{type(error).__name__}: {_text(error)}")]
-    return pickle.dumps((None, (kind, args, parts)), 5)
+    return pickle.dumps((None, (kind, args, parts, leaves)), 5)
 
 
 def put_together(data: bytes) -> BaseException:
-    """The error that `broken_down` packed. Its `__init__` is not called again: it may want other arguments."""
+    """The error that `broken_down` packed. Its own `__init__` is not called again: it may want other arguments."""
     whole, broken = pickle.loads(data)
     if whole is not None:
         return pickle.loads(whole)  # type: ignore[no-any-return]
-    kind, args, parts = broken
-    values = tuple(map(pickle.loads, args))
-    error: BaseException = BaseException.__new__(pickle.loads(kind), *values)
-    error.args = values
+    kind, args, parts, leaves = broken
+    values, made = tuple(map(pickle.loads, args)), pickle.loads(kind)
+    if leaves is not None:
+        values = values[0], tuple(map(put_together, leaves))
+    plain = next(base for base in made.__mro__ if base.__module__ == "builtins")  # OSError and groups have their own
+    error: BaseException = plain.__new__(made, *values)
+    plain.__init__(error, *values)
     vars(error).update({name: pickle.loads(each) for name, each in parts.items()})
     return error
 

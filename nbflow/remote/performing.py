@@ -116,7 +116,7 @@ def _stored(order: Order, slot: Slot | None, outcome: Ok, cost: float, reply: Re
     kept = order.kept
     if slot is None or kept is None or not kept.here or reply.changed or _small(outcome.value):
         return None
-    if unfit(Policy(keep=kept.keep), outcome):
+    if unfit(Policy(keep=kept.keep), outcome) or getattr(outcome.value, "unfit", ""):  # of a generator's items
         return None
     store, home = slot.store, _settled(order.home)
     if not home.mark or store.mark != home.mark:

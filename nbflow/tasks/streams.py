@@ -107,8 +107,18 @@ class _Whole(Stream):
         super().add(item)
         self.all.append(item)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From a worker, what cannot be kept travels as it is."""
+        return (_as_it_is, (self.all, self.returned, self.unfit)) if self.unfit else super().__reduce__()
+
     def __iter__(self) -> Iterator[Any]:
         return iter(self.all)
+
+
+def _as_it_is(items: list[Any], returned: Any, unfit: str) -> _Whole:
+    made = _Whole(None, keep=False)
+    made.all, made.returned, made.unfit, made.given = items, returned, unfit, len(items)
+    return made
 
 
 class StreamSlot(TaskSlot):

@@ -366,6 +366,48 @@ def test_errors_come_home_as_they_are(runner):
         assert "raise Odd(x, 2)" in "\n".join(error.__notes__)
 
 
+class Unreachable(OSError):
+    """As those of HTTP libraries: it holds its request."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.request = threading.Lock()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Unreachable(111, "refused"),
+        lambda: ExceptionGroup("two", [ValueError(1), Unreachable(2, "x")]),
+    ],
+    ids=["os", "group"],
+)
+def test_errors_that_hold_what_cannot_travel(away, make):
+    """A failed download in a worker would show as an error of ours about `BaseException.__new__`."""
+
+    @task(persist_result=False)
+    def fails():
+        raise make()
+
+    error = fails.submit().exception(PATIENCE)
+    assert type(error).__name__ == type(make()).__name__ and str(error) == str(make())
+    assert getattr(error, "errno", None) == getattr(make(), "errno", None)
+    assert [type(each).__name__ for each in getattr(error, "exceptions", ())] in ([], ["ValueError", "Unreachable"])
+
+
+@pytest.mark.parametrize("options", [{"persist_result": False}, {"persist_result": True}], ids=["not kept", "kept"])
+def test_what_generators_yield_comes_home(runner, options):
+    """A generator whose items are not kept could not be submitted to workers."""
+
+    @task(**options)
+    def rows(count):
+        yield from range(count)
+        yield lambda: count
+
+    *numbers, last = rows.submit(3).result(PATIENCE)
+    assert numbers == [0, 1, 2] and last() == 3
+
+
 def test_one_bad_item_takes_no_other_down(runner, fresh):
     """One error, exit or unpicklable result would lose what the other items computed."""
 
@@ -441,7 +483,8 @@ def test_an_argument_that_cannot_travel_is_an_error(away):
     def take(x):
         return 1
 
-    assert isinstance(take.submit(threading.Lock()).exception(PATIENCE), TypeError)
+    error = take.submit(threading.Lock()).exception(PATIENCE)
+    assert isinstance(error, TypeError) and "as a pickle" in "".join(error.__notes__)
     assert take.submit(1).result(PATIENCE) == 1
 
 
