@@ -40,8 +40,8 @@ class Flow(Generic[P, R]):
     """
 
     def __init__(self, fn: Callable[P, R], options: FlowOptions | None = None) -> None:
-        if isinstance(fn, (staticmethod, classmethod)):
-            fn = fn.__func__
+        self._kind: type = type(fn) if isinstance(fn, (staticmethod, classmethod)) else object
+        fn = fn.__func__ if isinstance(fn, (staticmethod, classmethod)) else fn
         if not callable(fn):
             raise ConfigurationError(f"@flow stands above a function, not above a {type(fn).__name__}")
         update_wrapper(self, fn)
@@ -68,7 +68,9 @@ class Flow(Generic[P, R]):
 
     def __get__(self, instance: Any, owner: type | None = None) -> "Flow[..., R]":
         """A method: its object is the first argument."""
-        if instance is None:
+        if self._kind is classmethod:
+            instance = owner or type(instance)
+        if instance is None or self._self or self._kind is staticmethod:
             return self
         bound: Flow[..., R] = Flow.__new__(Flow)
         bound.__dict__ |= self.__dict__ | {"_self": (instance,)}
@@ -80,7 +82,7 @@ class Flow(Generic[P, R]):
         found: Any = None if module == "__main__" else sys.modules.get(module)
         for name in path.split("."):
             found = getattr(found, name, None)
-        return path if found is self else (_again, (self.fn, self.options, self._self))
+        return path if found is self else (_again, (self.fn, self.options, self._self, self._kind))
 
     def with_options(self, **changes: Any) -> "Flow[P, R]":
         """The same function with some options changed; those not named stay.
@@ -89,7 +91,7 @@ class Flow(Generic[P, R]):
             ConfigurationError: There is no such option, or it cannot have this value.
         """
         changed = Flow(self.fn, self.options.but(**changes))
-        changed._self = self._self
+        changed._self, changed._kind = self._self, self._kind
         return changed
 
     # Calls
@@ -152,9 +154,9 @@ class Flow(Generic[P, R]):
         return self._hook("on_running", hook)
 
 
-def _again(fn: Callable[..., Any], options: FlowOptions, of: tuple[Any, ...]) -> Flow[..., Any]:
+def _again(fn: Callable[..., Any], options: FlowOptions, of: tuple[Any, ...], kind: type) -> Flow[..., Any]:
     made: Flow[..., Any] = Flow(fn, options)
-    made._self = of  # noqa: SLF001 - it is one of us
+    made._self, made._kind = of, kind  # noqa: SLF001 - it is one of us
     return made
 
 

@@ -74,7 +74,10 @@ def policy_in(options: TaskOptions) -> CachePolicy:
 def _templated(template: str, context: TaskContext, parameters: dict[str, Any]) -> str:
     """The key that a `result_storage_key` makes."""
     run = context.task_run or TaskRun(0, context.task.name)
-    return template.format(parameters=parameters, task_run=run, flow_run=run.flow_run)
+    try:
+        return template.format(parameters=parameters, task_run=run, flow_run=run.flow_run)
+    except Exception as error:
+        raise UnkeyableError(f"its result_storage_key {template!r}: {type(error).__name__}: {error}") from error
 
 
 class Identity:

@@ -587,7 +587,11 @@ class TestStorageKey:
         def work(x):
             return x
 
-        assert work(1) == 1 and not told(fresh, e.Hit) and any("nope" in line for line in fresh.warned)
+        assert (
+            work(1) == 1
+            and not told(fresh, e.Hit)
+            and any("its result_storage_key '{parameters[nope]}': KeyError" in line for line in fresh.warned)
+        )
         with pytest.raises(ConfigurationError, match="result_storage_key"):
             task(result_storage_key=5)
 

@@ -117,11 +117,23 @@ def test_methods_of_all_kinds(fresh):
         def of(cls, x):
             return cls(double(x)).rate
 
+        @flow
+        @staticmethod
+        def above_static(x):
+            return double(x)
+
+        @flow
+        @classmethod
+        def above_class(cls, x):
+            return cls(double(x)).rate
+
     assert Shop(3).price(1) == 6
     assert Shop(3).price.with_options(retries=1)(1) == 6
     assert asyncio.run(Shop(3).aprice(1)) == 6
     assert Shop.net(2) == 4
     assert Shop.of(2) == 4
+    assert Shop.above_static(2) == Shop(3).above_static(2) == 4
+    assert Shop.above_class(2) == Shop(3).above_class.with_options(retries=1)(2) == 4
 
 
 def test_a_callable_object_is_a_flow(fresh):
