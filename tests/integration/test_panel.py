@@ -3,6 +3,7 @@
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 from tests.integration.lab import ROOT
 
@@ -43,7 +44,8 @@ def run(tmp_path, monkeypatch):
         made = [nbformat.v4.new_code_cell(source) for source in (START, *cells)]
         notebook = nbformat.v4.new_notebook(cells=made)
         options = {"resources": {"metadata": {"path": str(tmp_path)}}, "allow_errors": True, "timeout": 120}
-        NotebookClient(notebook, **options).execute()
+        files = Config(KernelManager={"transport": "ipc", "ip": str(tmp_path / "ipc")})  # nobody else can take them
+        NotebookClient(notebook, config=files, **options).execute()
         nbformat.validate(notebook)
         return notebook
 
