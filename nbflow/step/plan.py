@@ -20,6 +20,8 @@ from nbflow.step.waits import Tried
 
 __all__ = ["STALE", "Plan", "ending", "judge", "plan", "reason", "unfit"]
 
+_FRAMES, _SHOWN = 64, 8192  # the last frames of a traceback, and its last bytes: steps in steps would format it anew
+
 STALE = "a stale result"
 """What a step touches when a step inside it returned an old result in place of an error."""
 
@@ -214,6 +216,6 @@ def _is_cancelled(error: BaseException) -> bool:
 def _trace(error: BaseException) -> str:
     """The last part of its traceback, at most 8 KB."""
     try:
-        return "".join(traceback.format_exception(error))[-8192:]
+        return "".join(traceback.format_exception(error, limit=-_FRAMES))[-_SHOWN:]
     except Exception:  # noqa: BLE001 - its text or a part of it cannot be shown
         return reason(error)

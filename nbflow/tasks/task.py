@@ -187,7 +187,7 @@ class Task(Generic[P, R]):
         """Begin a step: its outcome, or a plan and the hands to perform it; see `Steps.enter`."""
         return self.steps.enter(args, kwargs, step, bound)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run, or restore. An `async def` task returns an awaitable, a generator one a generator.
 
         Besides the function's own arguments there are two, as in `submit` and `map`: `wait_for`, what has to have
@@ -243,12 +243,12 @@ class Task(Generic[P, R]):
 
     @overload
     def submit(
-        self, *args: Any, wait_for: Any = ..., return_state: Literal[False] = ..., **kwargs: Any
+        self, /, *args: Any, wait_for: Any = ..., return_state: Literal[False] = ..., **kwargs: Any
     ) -> Future[R]: ...
     @overload
-    def submit(self, *args: Any, wait_for: Any = ..., return_state: bool, **kwargs: Any) -> State[R]: ...
+    def submit(self, /, *args: Any, wait_for: Any = ..., return_state: bool, **kwargs: Any) -> State[R]: ...
     def submit(
-        self, *args: Any, wait_for: Any = None, return_state: bool = False, **kwargs: Any
+        self, /, *args: Any, wait_for: Any = None, return_state: bool = False, **kwargs: Any
     ) -> Future[R] | State[R]:
         """Run on a worker; returns at once. Futures among the arguments are waited for, and passed as their values.
 
@@ -263,12 +263,12 @@ class Task(Generic[P, R]):
 
     @overload
     def map(
-        self, *args: Any, wait_for: Any = ..., return_state: Literal[False] = ..., **kwargs: Any
+        self, /, *args: Any, wait_for: Any = ..., return_state: Literal[False] = ..., **kwargs: Any
     ) -> FutureList[R]: ...
     @overload
-    def map(self, *args: Any, wait_for: Any = ..., return_state: bool, **kwargs: Any) -> list[State[R]]: ...
+    def map(self, /, *args: Any, wait_for: Any = ..., return_state: bool, **kwargs: Any) -> list[State[R]]: ...
     def map(
-        self, *args: Any, wait_for: Any = None, return_state: bool = False, **kwargs: Any
+        self, /, *args: Any, wait_for: Any = None, return_state: bool = False, **kwargs: Any
     ) -> FutureList[R] | list[State[R]]:
         """Submit one step for each item of the arguments, which go in step; `unmapped(x)` and scalars go to all.
 
@@ -289,18 +289,18 @@ class Task(Generic[P, R]):
 
     # Questions
 
-    def is_cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def is_cached(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Whether a call with these arguments would be a hit now."""
         return self.explain(*args, **kwargs).hit
 
-    def explain(self, *args: P.args, **kwargs: P.kwargs) -> "Explanation":
+    def explain(self, /, *args: P.args, **kwargs: P.kwargs) -> "Explanation":
         """What a call with these arguments would do, and why; runs nothing."""
         slot = self.steps.place(self._self + args, kwargs, traits=True)
         if slot is None:
             return Explanation(self.name, hit=False, why="not cached", differences=())
         return explained(slot, self.steps.policy)
 
-    def forget(self, *args: P.args, **kwargs: P.kwargs) -> int:
+    def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
         """Drop what is kept for a call with these arguments; how many entries there were."""
         slot = self.steps.place(self._self + args, kwargs)
         return 0 if slot is None else slot.store.forget(slot.key)

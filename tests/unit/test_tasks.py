@@ -237,6 +237,8 @@ class TestCalling:
 
         assert show(1, 2, 3, 4, c=5, d=6) == (1, 2, (3, 4), 5, {"d": 6})
         assert show(1, b=2) == (1, 2, (), 3, {})
+        assert show(1, b=2, self=3) == show.submit(1, b=2, self=3).result() == (1, 2, (), 3, {"self": 3})
+        assert show.is_cached(1, b=2, self=3)
 
     def test_wrong_arguments_raise_pythons_own_error(self, fresh):
         """A missing argument would end in an error of ours."""
@@ -958,6 +960,21 @@ class TestRetries:
         frames = traceback.extract_tb(info.value.__traceback__)
         assert frames[-1].name == "flaky"
         assert len([frame for frame in frames if f"{os.sep}nbflow{os.sep}" in frame.filename]) <= 2
+
+    def test_a_deep_traceback_is_told_from_its_head(self, fresh):
+        """The panel would show it from the middle of a line on, and steps within steps format it for seconds."""
+
+        @task(persist_result=False)
+        def descend():
+            return down(200)
+
+        def down(left):
+            return down(left - 1) if left else 1 / 0
+
+        with pytest.raises(ZeroDivisionError):
+            descend()
+        trace = fresh.events[-1].trace
+        assert trace.startswith("Traceback (most recent call last)") and trace.endswith("division by zero\n")
 
     def test_the_error_object_itself(self, fresh):
         """An error that carries data, or is compared by identity, would be another one."""
