@@ -8,7 +8,9 @@ import sqlite3
 import sys
 import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from copy import copy
 from pathlib import Path
 
 import nbflow.durable
@@ -19,6 +21,7 @@ from tests.faults.parts import SECRET, ended, fork, kill
 
 WORKERS = 4
 WATCHED = tuple(str(Path(package.__file__).parent) for package in (nbflow.durable, nbflow.store))
+THREADS = 8
 STEPS = 40
 """That all workers come on before the next one is killed, at most."""
 KEYS = 12
@@ -123,12 +126,33 @@ def work(place, turn, seed, report):
     said = place.open()
     place.report = report
     place.here()
+    part_of(place, turn, seed)
+    assert not said, said
+    while True:
+        time.sleep(1)
+
+
+def part_of(place, turn, seed):
     dice = random.Random(seed)
     mine = [*numbers_of(turn), *numbers_of(max(turn - 1, 0))]
     dice.shuffle(mine)
     for at in range(0, len(mine), 6):
         effects(place, mine[at : at + 6])
         job(place, numbers_of(turn), f"job {turn}")
+
+
+def crowd(place, turn, seed, report):
+    """The same in eight threads of one process at once, each with a connection of its own."""
+    said = place.open()
+    place.report = report
+
+    def one(n):
+        mine = copy(place)
+        with closing(sqlite3.connect(place.database, timeout=60)) as mine.connection:
+            part_of(mine, turn, THREADS * seed + n)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(one, range(THREADS)))
     assert not said, said
     while True:
         time.sleep(1)
@@ -151,7 +175,7 @@ def sound(place, keys):
     assert set(place.orders()) <= {f"order:{n}" for n in keys}
 
 
-def rounds(folder, count, seed):
+def rounds(folder, count, seed, work=work):
     """Kill four workers at random instants, so many times; then let one finish; gives what was seen."""
     place, dice, seen = Place(folder), random.Random(seed), Counter()
     for turn in range(count):

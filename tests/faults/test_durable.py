@@ -1,8 +1,10 @@
 """The short forms of `python -m tests.faults durable`, and what processes that share a job owe each other."""
 
 import os
+import random
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -12,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from nbflow import InDoubt, StoreError, checkpoint, configure, once
+from nbflow.durable.ledger import ledger_of
+from nbflow.session import session
 from nbflow.store import Store
 from tests.faults import durable
 from tests.faults.parts import SECRET, ended, fork, kill
@@ -26,6 +30,13 @@ def test_killed_processes_leave_nothing_in_the_dark(ram):
     seen = durable.rounds(ram, 20, 7)
     assert seen["kills"] == 80
     assert seen["effects with their row"] == 20 * durable.KEYS
+
+
+def test_killed_processes_with_many_threads(ram):
+    """A pool of threads in each of some kernels would enter an order twice, or lose one when a kernel dies."""
+    seen = durable.rounds(ram, 6, 5, durable.crowd)
+    assert seen["kills"] == 24
+    assert seen["effects with their row"] == 6 * durable.KEYS
 
 
 @pytest.mark.parametrize("point", durable.POINTS)
@@ -68,6 +79,57 @@ def test_processes_share_the_items_of_a_job(ram):
     children = [child(ram / "store", work) for _ in range(4)]
     assert [ended(each) for each in children] == [0] * 4
     assert sorted(map(int, lines.read_text().split())) == list(range(120))
+
+
+def test_killed_while_the_log_is_taken_over(tmp_path):
+    """A kernel that dies while SQLite copies its log into the file would lose what had been done, or the ledger.
+
+    On the disk, where copying takes long: whether it was under way is read from the log's index beside it.
+    """
+    store, lines = tmp_path / "store", tmp_path / "lines"
+    files = store / "ledger.db", store / "index" / "cache.db"
+    often = "PRAGMA wal_autocheckpoint = 8"
+
+    def work(report):
+        with checkpoint("job", range(2000)) as job, lines.open("a", buffering=1) as told:
+            for n in job:
+                ledger_of(session.store).read(often)
+                session.store.vault.index.run(lambda execute: execute(often).fetchall())
+                job.save([n, "x" * 500])
+                told.write(f"{n}\n")
+                os.write(report, b".")
+
+    def check():
+        done = {int(line) for line in lines.read_text().split()}
+        with checkpoint("job", range(2000)) as job:
+            kept = job.results(partial=True)
+        assert done <= {n for n, _ in kept}
+        assert all(text == "x" * 500 for _, text in kept)
+
+    dice, within = random.Random(3), 0
+    for _ in range(60):
+        read, report = os.pipe()
+        worker = child(store, work, report)
+        os.close(report)
+        os.read(read, 3)
+        time.sleep(dice.uniform(0, 0.02))
+        assert kill(worker) == -9
+        os.close(read)
+        within += any(taking_over(path) for path in files)
+        assert ended(child(store, check)) == 0
+        for path in files:
+            with closing(sqlite3.connect(path)) as table:
+                assert table.execute("PRAGMA integrity_check").fetchall() == [("ok",)], path
+        if within >= 5:
+            return
+    raise AssertionError(f"only {within} kills came while a log was taken over")
+
+
+def taking_over(path):
+    """Whether a checkpoint was begun and not ended: https://www.sqlite.org/walformat.html#the_wal_index_file_format."""
+    index = path.with_name(f"{path.name}-shm").read_bytes()
+    (ended,), (begun,) = struct.unpack_from("=I", index, 96), struct.unpack_from("=I", index, 128)
+    return begun > ended
 
 
 def test_whoever_waits_for_a_dead_process_goes_on(ram):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from multiprocessing import get_context
@@ -335,6 +336,75 @@ def test_a_cancelled_waiter_waits_no_more(place, pipe):
     place.when_free(outer, lambda: None, two)()
     place.release(outer)
     place.release(key)
+
+
+def test_only_whoever_holds_a_key_gives_it_up(place):
+    """Another kernel, or a step that ends late, would let a third one run what is still being computed."""
+    key = "ab" * 16
+
+    def stranger():
+        for owner in (None, "mine", "theirs"):
+            place.release(key, owner)
+        assert not place.claim(key, "theirs", wait=False)
+        place.close()
+        again = Store(place.folder, SECRET, warn=print)
+        assert not again.claim(key, "mine", wait=False)
+        again.close()
+
+    assert place.claim(key, "mine")
+    place.release(key, "theirs")
+    second = Store(place.folder, SECRET, warn=print)
+    assert not second.claim(key, "theirs", wait=False)
+    second.release(key, "theirs")
+    second.close()
+    assert ended(fork(stranger)) == 0
+    assert ended(fork(stranger)) == 0  # the first one's end changed nothing
+    place.release(key, "mine")
+    assert ended(fork(lambda: place.claim(key, "theirs", wait=False) or os._exit(1))) == 0
+
+
+def test_a_wait_may_have_an_end(place, pipe):
+    """Whoever has no time to wait for another kernel's result could only interrupt."""
+    child = fork(hold, pipe, 9)
+    assert pipe.hear() == "held"
+    future = step.submit(9, lambda: "mine")
+    with pytest.raises(TimeoutError):
+        future.result(timeout=0.1)
+    assert step.with_options(persist_result=False)(9, lambda: "mine too") == "mine too"
+    assert not future.done()
+    kill(child)
+    assert future.result(timeout=PATIENCE) == "mine"
+
+
+def test_children_of_a_dead_holder_hold_nothing(place, pipe):
+    """A kernel that was killed would block its steps for as long as a server, or a worker, that it had started runs."""
+    key, children = "ac" * 16, Pipe()
+
+    def hold():
+        assert place.claim(key)
+        forked = fork(time.sleep, 600)
+        program = subprocess.Popen(["sleep", "600"], close_fds=False)
+        children.say(str(forked))
+        children.say(str(program.pid))
+        time.sleep(600)
+
+    holder = fork(hold)
+    left = [int(children.hear()) for _ in range(2)]
+    waiter = fork(lambda: place.claim(key) and pipe.say("mine"))
+    assert not place.claim(key, wait=False)
+    killed = time.monotonic()
+    kill(holder)
+    try:
+        assert pipe.hear() == "mine"
+        assert time.monotonic() - killed < 5
+        for child in left:
+            os.kill(child, 0)  # they are there
+    finally:
+        for child in left:
+            os.kill(child, signal.SIGKILL)
+    assert ended(waiter) == 0
+    os.close(children.read)
+    os.close(children.write)
 
 
 def test_forks_inside_a_step(place):
