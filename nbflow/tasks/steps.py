@@ -35,7 +35,7 @@ from nbflow.tasks.generators import Resume, Streams, kind_of, streamed
 from nbflow.tasks.identity import Identity, policy_in
 from nbflow.tasks.jobs import begun, keep, launch, when_done
 from nbflow.tasks.naming import run_name
-from nbflow.tasks.streams import StreamSlot, collected, listed
+from nbflow.tasks.streams import StreamSlot, acollected, collected, listed
 
 __all__ = ["Begun", "Steps"]
 
@@ -291,7 +291,8 @@ class Steps:
         if isinstance(outcome, Ok):
             return Ok(list(outcome.value)), steps, work
         assert steps is not None and work is not None
-        work.body = partial(collected, work.body, self._serializer, work.slot is not None)
+        collect = acollected if self.isasync else collected
+        work.body = partial(collect, work.body, self._serializer, work.slot is not None)
         return None, listed(steps), work
 
     def submit(self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any = None) -> Future[Any]:

@@ -1,6 +1,6 @@
 """The items of a generator as they are kept: each in bytes of its own, as it was when it was yielded."""
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nbflow.errors import DamagedError, NbflowError, UnstorableError
@@ -12,7 +12,7 @@ from nbflow.store.serializers import PICKLE, Serializer
 from nbflow.tasks.call import TaskSlot
 from nbflow.tasks.identity import Identity
 
-__all__ = ["Stream", "StreamSlot", "collected", "listed"]
+__all__ = ["Stream", "StreamSlot", "acollected", "collected", "listed"]
 
 Packed = tuple[bytes, list[bytes]]
 
@@ -158,14 +158,9 @@ class StreamSlot(TaskSlot):
 # All at once
 
 
-def collected(body: Callable[[], Any], serializer: Serializer | None, keep: bool) -> Any:  # noqa: FBT001 - it travels to workers
-    """Go through a generator to its end; of an asynchronous one a coroutine."""
-    source = body()
-    return _acollect(source, serializer, keep) if hasattr(source, "asend") else _collect(source, serializer, keep)
-
-
-def _collect(source: Iterable[Any], serializer: Serializer | None, keep: bool) -> Stream:  # noqa: FBT001 - as above
-    made, items = _Whole(serializer, keep=keep), iter(source)
+def collected(body: Callable[[], Any], serializer: Serializer | None, keep: bool) -> Stream:  # noqa: FBT001 - it travels to workers
+    """Go through a generator to its end."""
+    made, items = _Whole(serializer, keep=keep), iter(body())
     while True:
         try:
             made.add(next(items))
@@ -174,9 +169,10 @@ def _collect(source: Iterable[Any], serializer: Serializer | None, keep: bool) -
             return made
 
 
-async def _acollect(source: AsyncIterable[Any], serializer: Serializer | None, keep: bool) -> Stream:  # noqa: FBT001 - as above
+async def acollected(body: Callable[[], Any], serializer: Serializer | None, keep: bool) -> Stream:  # noqa: FBT001 - as above
+    """The same with an asynchronous one; a coroutine function, so that a worker runs it in a loop."""
     made = _Whole(serializer, keep=keep)
-    async for item in source:
+    async for item in body():
         made.add(item)
     return made
 

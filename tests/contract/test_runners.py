@@ -408,6 +408,93 @@ def test_what_generators_yield_comes_home(runner, options):
     assert numbers == [0, 1, 2] and last() == 3
 
 
+def test_generators_that_await_fail_and_are_tried_again(runner, tmp_path):
+    """What a submitted generator comes to would depend on where it runs."""
+
+    @task
+    async def awaiting(count):
+        for number in range(count):
+            await asyncio.sleep(0)
+            yield number
+
+    @task(retries=1)
+    def failing(name, until):
+        with (tmp_path / name).open("a+") as file:
+            file.write("x")
+            file.seek(0)
+            tries = len(file.read())
+        yield tries
+        if tries < until:
+            raise ValueError(f"at try {tries}")
+
+    assert awaiting.submit(3).result(PATIENCE) == [0, 1, 2]
+    assert awaiting.map([1, 2]).result(PATIENCE) == [[0], [0, 1]]
+    assert failing.submit("once", 2).result(PATIENCE) == [2]
+    with pytest.raises(ValueError, match="at try 2"):
+        failing.submit("always", 9).result(PATIENCE)
+
+
+def test_hooks_run_here(runner):
+    """A hook would change a copy in a worker, or look for the notebook's names there, and nobody would see it."""
+    seen = []
+
+    def hook(_task, _run, state):
+        seen.append((os.getpid(), state.name))
+
+    hooks = dict.fromkeys(("on_running", "on_completion", "on_failure"), [hook])
+
+    @task(retries=1, **hooks)
+    def inverse(x):
+        return 1 / x
+
+    @task(**hooks)
+    def inverses(x):
+        yield 1 / x
+
+    def told(*names):
+        found = [name for _, name in seen]
+        assert {pid for pid, _ in seen} == {os.getpid()}
+        seen.clear()
+        return found == [*names]
+
+    assert inverse.submit(1).result(PATIENCE) == 1
+    assert told("Running", "Completed")
+    with pytest.raises(ZeroDivisionError):
+        inverse.submit(0).result(PATIENCE)
+    assert told("Running", "Retrying", "Failed")
+    assert inverses.submit(1).result(PATIENCE) == [1]
+    assert told("Running", "Completed")
+    with pytest.raises(ZeroDivisionError):
+        inverses.submit(0).result(PATIENCE)
+    assert told("Running", "Failed")
+
+
+def test_methods_of_classes(runner):
+    """A method would be called without its class in a worker, and fail with a word about missing arguments."""
+
+    class Model:
+        @task
+        @classmethod
+        def above(cls, x):
+            return cls.__name__, x
+
+        @classmethod
+        @task
+        def below(cls, x):
+            return cls.__name__, x
+
+    assert Model.above.submit(1).result(PATIENCE) == ("Model", 1)
+    assert Model.below(1) == ("Model", 1)
+    for begin in (Model.below.submit, lambda x: Model.below.map([x])[0]):
+        if sys.version_info < (3, 13):
+            assert begin(1).result(PATIENCE) == ("Model", 1)
+        else:
+            with pytest.raises(ConfigurationError) as refused:
+                begin(1).result(PATIENCE)
+            assert str(refused.value).endswith("@task has to stand above @classmethod")
+            assert "\n" not in str(refused.value) and len(str(refused.value)) < 120
+
+
 def test_one_bad_item_takes_no_other_down(runner, fresh):
     """One error, exit or unpicklable result would lose what the other items computed."""
 
