@@ -142,6 +142,14 @@ class Step:
 
     def leave(self, outcome: BaseException | None = None) -> BaseException | None:
         """Let go of everything; gives back what it is given."""
+        try:
+            self._leave()
+        except BaseException:  # the stop button was pressed once more
+            self._leave()
+            raise
+        return outcome
+
+    def _leave(self) -> None:
         if self.beating is not None:
             self.beating.cancel()
         if self.attempt is not None:
@@ -150,9 +158,8 @@ class Step:
             self.work.close()
         for name in (self.cell.step, *(mark_of(self.cell.step, told) for told in self.cell.told)):
             self.namespace.pop(name, None)
-        del self.frame
+        self.__dict__.pop("frame", None)  # which holds the whole cell
         self.stage = self.attempt = None
-        return outcome
 
     # Between attempts
 

@@ -6,6 +6,7 @@ import sys
 
 import nbflow
 from nbflow.context import Here, here, open_transaction
+from nbflow.store.locks import _all
 from nbflow.world.current import current, running
 
 CONTEXT = (current, here, open_transaction)
@@ -77,3 +78,38 @@ def every_line(call, again, step):
             bad[found.where] = left
             return bad, line // step
         line += step
+
+
+class Leaving(Interrupted):
+    """The same, but lines count from the end of a cell on: its user has pressed stop a second time."""
+
+    begun = False
+
+    def _trace(self, frame, event, argument):
+        self.begun = self.begun or frame.f_code.co_qualname == "Step._leave"
+        return super()._trace(frame, event, argument) if self.begun else None
+
+
+def cells(step):
+    """Interrupt the ends of cells that worked or failed; where a cell kept its key or the streams, and how many ends."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell, bad, ends = InteractiveShell.instance(), {}, 0
+    shell.run_line_magic("load_ext", "nbflow")
+    for body in ("x = {}", "x = {}; 1 / 0"):
+        line, where, streams = 0, "", (sys.stdout, sys.stderr)
+        while where is not None:
+            line, ends = line + step, ends + 1
+            cell = "%%task\n" + body.format(line)
+            where = Leaving(lambda: shell.run_cell(cell), line).where  # noqa: B023 - it is called here
+            left = left_behind() + ["streams"] * ((sys.stdout, sys.stderr) != streams)
+            if any(flights._flights for flights in _all.values()):
+                left.append("the next run waits for ever")
+            if left:
+                bad[where] = left
+                break
+    return bad, ends
+
+
+if __name__ == "__main__":
+    print(*cells(int(sys.argv[1])), file=sys.stderr)
