@@ -78,6 +78,8 @@ class Panel(Shown, anywidget.AnyWidget):  # type: ignore[misc]
         if not isinstance(content, dict) or content.get("k") != "act":
             return
         action, number, step, task, at = (content.get(name) for name in ("a", "n", "id", "task", "t"))
+        if not isinstance(action, str):
+            return
         self.send({"k": "pong", "n": number})
         if action == "detail" and type(step) is int:
             self.send({"k": "d", "d": {step: self._board.row(step, detail_of) or {}}})
