@@ -51,7 +51,7 @@ def known_reach(thing: Any) -> Reach:
             pass
     found = reach(thing)
     key = id(thing)
-    reaches[key] = ref(thing, lambda _: reaches.pop(key, None) and None), found
+    reaches[key] = ref(thing, functools.partial(reaches.pop, key)), found
     reaches.move_to_end(key)
     if len(reaches) > KEPT:
         reaches.popitem(last=False)

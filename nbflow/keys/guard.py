@@ -6,6 +6,7 @@ function. A test costs 25 ns where a loop over bindings costs four times that.
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FunctionType
 from typing import Any
 from weakref import ref
@@ -37,7 +38,8 @@ def watch(function: FunctionType) -> None:
         sys.addaudithook(notice)
     key = id(function)
     if key not in watched:
-        watched[key] = ref(function, lambda _: watched.pop(key, None) and None)
+        # in C alone, here and elsewhere: Python drops an alarm or an interrupt that comes while it calls back
+        watched[key] = ref(function, partial(watched.pop, key))
 
 
 class Guard:

@@ -44,7 +44,7 @@ def syntax(function: FunctionType) -> Syntax:
         root, docs = bare(node, function.__globals__)
         found = Syntax(join(b"source", [dump(root, docs=docs)]), reads(root))
     key = id(code)
-    known[key] = ref(code, lambda _: known.pop(key, None) and None), found
+    known[key] = ref(code, partial(known.pop, key)), found
     return found
 
 

@@ -67,7 +67,7 @@ def _reached(thing: Any) -> Reach:
     found = reach(thing)
     number = id(thing)
     with suppress(TypeError):  # what cannot be referred to weakly is walked over each time
-        _known[number] = weakref.ref(thing, lambda _: _known.pop(number, None) and None), found
+        _known[number] = weakref.ref(thing, partial(_known.pop, number)), found
     return found
 
 
