@@ -145,7 +145,7 @@ class Twins:
         _, out = kernel.finish(cell)
         drawn = kernel.finish(picture)[0]["user_expressions"]["picture"]
         assert drawn["status"] == "ok", drawn
-        return (tuple(self.shown(users(out))), ast.literal_eval(drawn["data"]["text/plain"])), out
+        return (tuple(self.shown(users(out))), PLACE.sub("<place>", ast.literal_eval(drawn["data"]["text/plain"]))), out
 
     @staticmethod
     def shown(out):
