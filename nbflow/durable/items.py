@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from hashlib import blake2b
 from marshal import dumps
 from typing import Any, Final
@@ -61,8 +62,8 @@ class Items:
                 return
             values = list(self._items)
             self.order = self._keys(values)
-            for key, value in zip(self.order, values, strict=True):
-                self._values.setdefault(key, value)
+            self._values = dict.fromkeys(self.order)  # where items are equal, the first one counts
+            self._values.update(zip(reversed(self.order), reversed(values), strict=True))
             self.known = set(self._values)
             self.left = dict(self._values)
             self.whole = True
@@ -129,11 +130,17 @@ def item_keys(values: Sequence[Any], first: int = 0) -> list[bytes]:
     keys: list[bytes] = []
     for start in range(0, len(values), _BLOCK):
         block = values[start : start + _BLOCK]
-        if plain.dump(block) is None:
+        blobs: list[bytes] = []
+        if plain.dump(block, partial(_apart, blobs)) is None:
             keys += [_key(value, f"item {first + start + n}") for n, value in enumerate(block)]
         else:  # then each of them is plain by itself, which need not be found out again
-            keys += [_short(dumps((value,), 2)) for value in block]
+            keys += map(_short, blobs)
     return keys
+
+
+def _apart(blobs: list[bytes], block: Sequence[Any], version: int) -> bytes:
+    blobs += [dumps((value,), version) for value in block]
+    return b"".join(blobs)
 
 
 def _key(value: Any, name: str) -> bytes:

@@ -56,14 +56,18 @@ class Job(Kept, Generic[T]):
 
     # Working at it
 
-    def claim(self, key: bytes, turn: Turn, *, wait: bool) -> bool:
-        """Whether an item is a turn's own now. Without a store everyone goes on."""
-        return self._store is None or self._store.claim(self._entry((key,)).hex(), turn, wait=wait)
+    def lock(self, key: bytes) -> str:
+        """What whoever is at an item claims."""
+        return self._entry((key,)).hex()
 
-    def release(self, key: bytes, turn: Turn) -> None:
+    def claim(self, lock: str, turn: Turn, *, wait: bool) -> bool:
+        """Whether an item is a turn's own now. Without a store everyone goes on."""
+        return self._store is None or self._store.claim(lock, turn, wait=wait)
+
+    def release(self, lock: str, turn: Turn) -> None:
         """Give an item up."""
         if self._store is not None:
-            self._store.release(self._entry((key,)).hex(), turn)
+            self._store.release(lock, turn)
 
     def save(self, value: Any) -> None:
         """Keep the value of the item that the loop is at, and mark it; of a chunk, as many values as it has items.

@@ -75,7 +75,8 @@ class Kept:
             if self._try(marks.load):
                 self._marks = marks
                 self._check()
-        self.items.again()
+        if self._version is not None:
+            self.items.again()
         self._settle()
 
     def _try(self, work: Callable[[], object]) -> bool:
@@ -125,20 +126,18 @@ class Kept:
             count = "1 value" if len(lost) == 1 else f"{len(lost):,} values"
             warn(f"{count} of the job {self.name!r} {'is' if len(lost) == 1 else 'are'} {why}: run again")
 
-    def is_done(self, key: bytes) -> bool:
-        """Whether an item is done by now, whoever did it."""
-        marks = self._marks
-        if key not in self.items.left:
-            return True
-        if marks is None or not (key in marks.known or self._has(marks, key)):
-            return False
-        self.items.left.pop(key, None)
-        self.tell()
-        return True
-
-    def _has(self, marks: Marks, key: bytes) -> bool:
-        found: list[bool] = []
-        return self._try(lambda: found.append(marks.has(key))) and found[0]
+    def done_of(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Those of some items that are done by now, whoever did them."""
+        marks, left = self._marks, self.items.left
+        if marks is not None:
+            self._try(partial(marks.look, keys))
+            for key in keys:
+                if key in marks.known:
+                    left.pop(key, None)
+        done = [key for key in keys if key not in left]
+        if done:
+            self.tell()
+        return done
 
     def _refresh(self) -> None:
         """Learn what others did meanwhile."""

@@ -69,6 +69,7 @@ class Ledger(Linked):
     def __init__(self, store: Store, durability: Durability = "process") -> None:
         super().__init__()
         self.path = store.folder / _NAME
+        self._name = str(self.path)
         self.durability: Durability = durability
         self._vault = store.vault
         self._identity: tuple[int, int] | None = None
@@ -146,7 +147,7 @@ class Ledger(Linked):
 
     def _look(self) -> tuple[int, int] | None:
         try:
-            found = os.stat(self.path)  # noqa: PTH116 - a Path takes twice as long
+            found = os.stat(self._name)  # noqa: PTH116 - a Path takes twice as long
         except OSError:
             return None
         return found.st_dev, found.st_ino

@@ -1,22 +1,28 @@
 """What the ledger says of jobs: which items are done, and where their values are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from nbflow.durable.ledger import Execute, Ledger
 
 __all__ = ["JobStatus", "Mark", "Marks", "forget", "jobs", "latest"]
 
 # In the order of the table: an index that leads from row to row takes five times as long.
-_LOAD: Final = """
-SELECT item, entry, place FROM Items NOT INDEXED WHERE number IN (SELECT number FROM Items WHERE job = ?)"""
-_SINCE: Final = "SELECT item, entry, place FROM Items NOT INDEXED WHERE number > ? AND job = ?"
+_SINCE: Final = "SELECT item, entry, place FROM Items NOT INDEXED WHERE job = ? AND number > ?"
+_AMONG: Final = f"{_SINCE} AND number IN (SELECT number FROM Items WHERE job = ?)"  # noqa: S608 - a constant of ours
+_SPAN: Final = "SELECT count(*), coalesce(min(number), 1) FROM Items WHERE job = ?"
 _LAST: Final = "SELECT coalesce(max(number), 0) FROM Items"
-_ONE: Final = "SELECT entry, place FROM Items WHERE job = ? AND item = ?"
+_FIND: Final = "SELECT item, entry, place FROM Items WHERE job = ? AND item IN ({})"
 _PUT: Final = """
-INSERT INTO Items (job, item, entry, place) VALUES (?, ?, ?, ?)
+INSERT INTO Items (job, item, entry, place) VALUES {}
 ON CONFLICT (job, item) DO UPDATE SET entry = excluded.entry, place = excluded.place"""
+_ROW: Final = "(?, ?, ?, ?)"
+_BLOCK: Final = 200
+"""Items of one statement; SQLite may allow 999 values in one."""
+_DENSE: Final = 8
+"""Where of so many rows one is the job's, all of them are read: to pick rows takes about as long."""
 _ENTER: Final = """
 INSERT INTO Jobs (job, name, version, total, changed) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (job) DO UPDATE SET total = excluded.total, changed = excluded.changed"""
@@ -67,9 +73,12 @@ class Marks:
         """
         ((last,),) = self._ledger.read(_LAST) or ((0,),)
         if last > self._last:
-            since = (_SINCE, self._last, self._job) if self._last else (_LOAD, self._job)
-            rows = self._ledger.read(*since)
-            self.known |= {item: (entry, place) for item, entry, place in rows}
+            query: tuple[Any, ...] = _SINCE, self._job, self._last
+            if not self._last:
+                ((count, first),) = self._ledger.read(_SPAN, self._job)
+                dense = last - first < _DENSE * count
+                query = (_SINCE, self._job, first - 1) if dense else (_AMONG, self._job, 0, self._job)
+            self.known |= {item: (entry, place) for item, entry, place in self._ledger.read(*query)}
             self._last = last
 
     def enter(self, total: int | None, now: float) -> None:
@@ -81,16 +90,15 @@ class Marks:
         values = self._job, self._name, self._version, total, now
         self._ledger.write(lambda execute: execute(_ENTER, values))
 
-    def has(self, item: bytes) -> bool:
-        """Whether an item is done by now, whoever did it.
+    def look(self, items: Sequence[bytes]) -> None:
+        """Learn which of some items are done by now, whoever did them.
 
         Raises:
             StoreError: The ledger cannot be read.
         """
-        found = self._ledger.read(_ONE, self._job, item)
-        for entry, place in found:
-            self.known[item] = entry, place
-        return bool(found)
+        for block in _blocks(items):
+            for item, entry, place in self._ledger.read(_find(len(block)), self._job, *block):
+                self.known[item] = entry, place
 
     def put(self, items: Sequence[bytes], entry: bytes | None, *, whole: bool) -> None:
         """Write down that items are done, all or none.
@@ -106,8 +114,8 @@ class Marks:
         marks: dict[bytes, Mark] = {item: (entry, -1 if whole else place) for place, item in enumerate(items)}
 
         def work(execute: Execute) -> None:
-            for item, mark in marks.items():
-                execute(_PUT, (self._job, item, *mark))
+            for block in _blocks(items):
+                execute(_put(len(block)), [value for item in block for value in (self._job, item, *marks[item])])
 
         self._ledger.write(work)
         self.known |= marks
@@ -133,6 +141,20 @@ def _number(name: str, version: bytes) -> int:
     digest = blake2b(version, digest_size=8, person=b"nbflow job")
     digest.update(name.encode("utf-8", "surrogatepass"))
     return int.from_bytes(digest.digest(), "big") >> 1
+
+
+def _blocks(items: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    return (items,) if len(items) <= _BLOCK else [items[i : i + _BLOCK] for i in range(0, len(items), _BLOCK)]
+
+
+@cache
+def _find(count: int) -> str:
+    return _FIND.format(", ".join("?" * count))
+
+
+@cache
+def _put(count: int) -> str:
+    return _PUT.format(", ".join([_ROW] * count))
 
 
 def latest(ledger: Ledger, name: str) -> bytes:

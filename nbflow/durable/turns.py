@@ -38,31 +38,35 @@ class Turn:
         parent: The turn, or the place in the store, around this one: waiting for one of these would be for ever.
     """
 
-    __slots__ = ("__weakref__", "_outer", "began", "given", "job", "keys", "parent", "saved", "task")
+    __slots__ = ("__weakref__", "_locks", "_outer", "began", "given", "job", "keys", "parent", "saved", "task")
 
     def __init__(self, job: "Job[Any]") -> None:
         self.job, self.task = job, job.name
         self.keys: list[bytes] = []
+        self._locks: dict[bytes, str] = {}
         self.parent: Any = here.get().slot
         self._outer = Here()
         self.given: Any = None
         self.saved = False
 
-    def try_claim(self, key: bytes, *, wait: bool = False) -> bool:
-        """Whether an item is this turn's now. One that turns out to be done is let go, and looks as if it were not."""
-        job = self.job
-        if not job.claim(key, self, wait=wait):
-            return False
-        try:
-            done = job.is_done(key)
-        except BaseException:
-            job.release(key, self)
-            raise
-        if done:
-            job.release(key, self)
+    def claim(self, key: bytes, *, wait: bool = False) -> bool:
+        """Whether an item is this turn's now; it may be done."""
+        lock = self._locks[key] = self.job.lock(key)  # first, so that an interrupt leaves no claim that `end` misses
+        if not self.job.claim(lock, self, wait=wait):
+            del self._locks[key]
             return False
         self.keys.append(key)
         return True
+
+    def look(self) -> int:
+        """Let go of items that turn out to be done, which nobody can change once they are claimed; how many are left.
+
+        One look-up for all of them: one for each would cost more than its claim.
+        """
+        for key in self.job.done_of(self.keys):
+            self.keys.remove(key)
+            self.job.release(self._locks.pop(key), self)
+        return len(self.keys)
 
     def begin(self) -> "Turn":
         """Say what the body gets."""
@@ -89,8 +93,9 @@ class Turn:
 
     def end(self) -> None:
         """Give the items up."""
-        while self.keys:
-            self.job.release(self.keys.pop(), self)
+        self.keys.clear()
+        while self._locks:
+            self.job.release(self._locks.popitem()[1], self)
 
 
 class Turns:
@@ -143,34 +148,37 @@ class Turns:
         """A turn at what is free now; None where there is nothing, perhaps because others are at all that is left."""
         turn, size = Turn(self._job), self._job.chunk_size or 1
         try:
-            for key in self._ahead:
-                self._try(turn, key)
-                if len(turn.keys) == size:
-                    break
-            if not turn.keys:
-                later, self._elsewhere = self._elsewhere, []
-                while later and len(turn.keys) < size:
-                    self._try(turn, later.pop(0))
+            if not self._fill(turn, self._ahead, size):
+                later, self._elsewhere = iter(self._elsewhere), []
+                self._fill(turn, later, size)
                 self._elsewhere += later
         except BaseException:
             turn.end()
             raise
         return turn.begin() if turn.keys else None
 
-    def _try(self, turn: Turn, key: bytes) -> None:
-        left = self._job.items.left
-        if key in left and not turn.try_claim(key) and key in left:
-            self._elsewhere.append(key)
+    def _fill(self, turn: Turn, keys: Iterator[bytes], size: int) -> int:
+        """Claim what is free, up to so many items that are not done; how many there are."""
+        for key in keys:
+            if key in self._job.items.left and not turn.claim(key):
+                self._elsewhere.append(key)
+            if len(turn.keys) == size and turn.look() == size:
+                return size
+        return turn.look() if turn.keys else 0
 
     def wait(self) -> Turn | None:
         """Wait for the first of the items that others are at: a turn at it, or None where it is done now."""
         turn, key = Turn(self._job), self._elsewhere.pop(0)
         if key not in self._job.items.left:
             return None
-        with blocking.get()():
-            if not turn.try_claim(key, wait=True):
-                return None
-        return turn.begin()
+        try:
+            with blocking.get()():
+                turn.claim(key, wait=True)
+            turn.look()
+        except BaseException:
+            turn.end()
+            raise
+        return turn.begin() if turn.keys else None
 
     @property
     def waits(self) -> bool:

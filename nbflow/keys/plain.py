@@ -8,7 +8,7 @@ one layer of the tree at a time. Whether a tree is plain depends on the value al
 
 import marshal
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -30,7 +30,7 @@ _LAYERS = 12  # every member is looked at once for each container above it, up t
 _nan_like = re.compile(rb"g.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL).search  # finds every NaN, and a few innocents
 
 
-def dump(members: Sequence[Any]) -> bytes | None:
+def dump(members: Sequence[Any], dumps: Callable[[Any, int], bytes] = marshal.dumps) -> bytes | None:
     """The bytes of a list or tuple and all below it, or None if it is not plain, too large, or may hold a NaN."""
     layer: Sequence[Any] = members
     left = _MEMBERS
@@ -54,7 +54,7 @@ def dump(members: Sequence[Any]) -> bytes | None:
     else:
         return None
     try:
-        blob = marshal.dumps(members, 2)  # type: ignore[arg-type]
+        blob = dumps(members, 2)
     except ValueError:  # another thread put something in meanwhile
         return None
     return None if floats and _nan_like(blob) else blob

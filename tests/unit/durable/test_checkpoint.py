@@ -329,6 +329,28 @@ def test_threads_share_the_items():
     assert sorted(seen) == list(range(200))
 
 
+@pytest.mark.parametrize("size", [3, 450])
+def test_what_others_did_meanwhile_is_left_out_of_chunks(size):
+    """A chunk would hold items that somebody else has done since the loop began, or come short of its size."""
+    chunks = iter(checkpoint("job", range(1000), chunk_size=size))
+    assert next(chunks) == list(range(size))
+    assert list(checkpoint("job", range(size, 1000, 2))) == list(range(size, 1000, 2))
+    rest = list(range(size + 1, 1000, 2))
+    assert list(chunks) == [rest[at : at + size] for at in range(0, len(rest), size)]
+
+
+@pytest.mark.parametrize("others", [0, 1, 9])
+def test_a_job_among_others(fresh, others):
+    """What is done would be forgotten where other jobs went on at the same time, or later."""
+    for n in range(20):
+        assert loop("job", [n]) == [n]
+        for other in range(others):
+            loop(f"job {other}", [n])
+    again(fresh)
+    assert loop("job", range(22)) == [20, 21]
+    assert checkpoint("job", range(22)).progress == (22, 22)
+
+
 def test_tasks_of_one_loop_share_the_items():
     """Two tasks of an event loop on one job would do everything twice, or wait for each other for ever."""
     seen = []
