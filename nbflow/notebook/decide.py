@@ -14,6 +14,7 @@ from nbflow.errors import UnkeyableError, UnstorableError
 from nbflow.explanation import cause, explained
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.header import parse
+from nbflow.notebook.heap import sharing
 from nbflow.notebook.inputs import Inputs, users_names
 from nbflow.notebook.restore import CellPickle, Recording
 from nbflow.notebook.slot import CellSlot
@@ -137,7 +138,8 @@ class Decision:
     def _now(self, fact: Fact) -> str:
         """The digest of a name's content, or of what the inputs share, as it is now."""
         if fact.kind == "sharing":
-            return shared_digest(self.before, self.inputs.reached)
+            roots = {name: self.before[name] for name in sorted(self.inputs.reached) if name in self.before}
+            return shared_digest(sharing(roots))
         digest = self.inputs.now(fact.subject) if fact.subject in self.before else b""
         return digest.hex() if isinstance(digest, bytes) else "unknown"
 

@@ -5,7 +5,7 @@ what a run did to an object can be done again to its twin in another kernel.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from nbflow.errors import UnstorableError
@@ -69,6 +69,10 @@ class Heap:
         digest: Content of an object, for comparing only.
         known: Digests that are there already, by `id`.
         keep: Also copy the big contents (arrays, frames), for a rollback, up to 1 GiB.
+
+    Attributes:
+        found: The objects, by `id`.
+        sharing: Which of them several paths lead to.
     """
 
     def __init__(
@@ -81,8 +85,9 @@ class Heap:
     ) -> None:
         self.digest = digest
         self.found: dict[int, _Found] = {}
+        self.sharing = Sharing()
         room = _SNAPSHOT_LIMIT if keep else 0
-        for spot, obj, how in _reachable(roots):
+        for spot, obj, how in _reachable(roots, self.sharing):
             size = _size(obj) if how.big else 0
             content = how.take(obj) if how.put and size <= room and (keep or not how.big) else None
             room -= size if content is not None else 0
@@ -132,19 +137,46 @@ def below(values: Mapping[str, Any]) -> Iterator[Any]:
         yield obj
 
 
-def sharing(roots: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Which paths below some names lead to an object that another path leads to as well, or to the same memory.
+class Sharing:
+    """Which paths lead to an object that another path leads to as well, or to the same memory, when they are walked."""
 
-    Arrays that lie in the same memory come with how far apart they start, in bytes, and their strides.
-    """
-    shared: list[tuple[Any, ...]] = []
-    arrays: dict[int, list[tuple[Spot, Any]]] = {}
-    for spot, obj, _ in _reachable(roots, lambda first, again: shared.append((first.path, again.path))):
+    def __init__(self) -> None:
+        self._again: list[tuple[Spot, Spot]] = []
+        self._arrays: dict[int, list[tuple[Spot, int, Any]]] = {}
+
+    def found(self, spot: Spot, obj: Any) -> None:
+        """An object is seen for the first time."""
         if (owner := memory(obj)) is not None:
-            arrays.setdefault(id(owner), []).append((spot, obj))
-    for (first, one), *others in arrays.values():
-        shared += [(first.path, spot.path, start(obj) - start(one), one.strides, obj.strides) for spot, obj in others]
-    return shared
+            self._arrays.setdefault(id(owner), []).append((spot, start(obj), obj.strides))
+
+    def again(self, first: Spot, spot: Spot) -> None:
+        """It is seen again."""
+        self._again.append((first, spot))
+
+    def below(self, names: Container[str]) -> list[tuple[Any, ...]]:
+        """The paths below those of the names that were walked first, two by two.
+
+        Arrays that lie in the same memory come with how far apart they start, in bytes, and their strides.
+        """
+        shared: list[tuple[Any, ...]] = [
+            (first.path, spot.path) for first, spot in self._again if first.name in names and spot.name in names
+        ]
+        for group in self._arrays.values():
+            (first, begin, strides), *others = group
+            shared += [
+                (first.path, spot.path, begins - begin, strides, others_strides)
+                for spot, begins, others_strides in others
+                if spot.name in names
+            ]
+        return shared
+
+
+def sharing(roots: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """What is shared below some names now."""
+    shared = Sharing()
+    for _ in _reachable(roots, shared):
+        pass
+    return shared.below(roots)
 
 
 def memories(values: Mapping[str, Any]) -> frozenset[int]:
@@ -153,10 +185,8 @@ def memories(values: Mapping[str, Any]) -> frozenset[int]:
     return frozenset(owner for owner, count in owners.items() if count > 1)
 
 
-def _reachable(
-    roots: Mapping[str, Any], again: Callable[[Spot, Spot], object] | None = None
-) -> Iterator[tuple[Spot, Any, Form]]:
-    """Each mutable object once; `again` is told where one was found first and where it was found again."""
+def _reachable(roots: Mapping[str, Any], shared: Sharing | None = None) -> Iterator[tuple[Spot, Any, Form]]:
+    """Each mutable object once; `shared` is told of it, and where it was found again."""
     seen: dict[int, tuple[Spot, Any]] = {}
     todo: list[tuple[Spot, Any]] = [(Spot(name), value) for name, value in reversed([*roots.items()])]
     while todo:
@@ -166,11 +196,13 @@ def _reachable(
         if how is None and not inner:
             continue
         if id(obj) in seen:
-            if again is not None:
-                again(seen[id(obj)][0], spot)
+            if shared is not None:
+                shared.again(seen[id(obj)][0], spot)
             continue
         seen[id(obj)] = spot, obj
         if how is not None:
+            if shared is not None:
+                shared.found(spot, obj)
             yield spot, obj, how
         todo += [(Spot(spot.name, index, spot), member) for index, member in reversed([*enumerate(inner)])]
 

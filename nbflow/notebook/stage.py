@@ -10,7 +10,7 @@ from nbflow.errors import UnstorableError
 from nbflow.notebook import ambient
 from nbflow.notebook.forms import memory, own, same
 from nbflow.notebook.freeze import Surroundings
-from nbflow.notebook.heap import Heap, memories, sharing
+from nbflow.notebook.heap import Heap, memories
 from nbflow.notebook.inputs import Inputs, cautious, ipythons, users_names
 from nbflow.notebook.interrupts import undisturbed
 from nbflow.notebook.places import definitions, imports, places, unbinds
@@ -114,7 +114,7 @@ class Stage:
         found += [Fact("name", name, "") for name in sorted(gone)]  # was it bound and deleted, or never bound?
         found += [Fact("name", name, digest.hex()) for name, digest in sorted(self._left.items())]
         if self._changed or 1 < len(self.heap.found) <= _FEW:
-            found.append(Fact("sharing", "what the inputs share", shared_digest(self.roots, self.inputs)))
+            found.append(Fact("sharing", "what the inputs share", shared_digest(self.heap.sharing.below(self.inputs))))
         return tuple(found)
 
     def record(self, out: tuple[str, ...] | None, *, keyed: bool) -> tuple[Recording, Surroundings]:
@@ -236,10 +236,9 @@ class Stage:
         return changed
 
 
-def shared_digest(roots: Mapping[str, Any], inputs: Iterable[str]) -> str:
-    """Which paths below inputs lead to one object, as a fact has it."""
-    found = sharing({name: roots[name] for name in sorted(inputs) if name in roots})
-    return blake2b(repr(found).encode(), digest_size=16).hexdigest()
+def shared_digest(shared: list[tuple[Any, ...]]) -> str:
+    """Which paths below inputs lead to one object before a cell runs, as a fact has it."""
+    return blake2b(repr(shared).encode(), digest_size=16).hexdigest()
 
 
 def _figures() -> set[int]:

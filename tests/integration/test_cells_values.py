@@ -260,6 +260,20 @@ def test_a_view_of_a_restored_array_shares_its_memory_too(k):
     assert k.value("np.shares_memory(part, base), part.tolist()") == "(True, [35, 28, 21, 14, 7, 0])"
 
 
+def test_what_inputs_share_counts_as_it_was_before_the_cell(k):
+    """A list that another one was put into hits; one that was taken out is not mistaken for an equal one."""
+    put = "%%task\na.append(b)"
+    for hits in (False, True):
+        k.out("a, b = [1], [2]")
+        assert k.hits(put) is hits
+        assert k.value("a, a[1] is b") == "([1, [2]], True)"
+    take = "%%task\nsame = a.pop() is b"
+    for make, same in (("b = [2]; a = [b]", "True"), ("b = [2]; a = [[2]]", "False")):
+        k.out(make)
+        assert not k.hits(take)
+        assert k.value("same") == same
+
+
 def test_equal_inputs_that_share_otherwise_are_not_taken_for_each_other(k):
     """`a.append(1)` changes `b` too where they are one list, and only there."""
     cell = "%%task\na.append(1)\nn = len(b)"
