@@ -113,16 +113,19 @@ def _attributes(obj: object) -> dict[str, Any]:
     return found
 
 
-def _refill(method: str) -> Callable[[Any, Any], object]:
+def _refill(kind: Any, method: str) -> Callable[[Any, Any], object]:
+    """By the methods of a builtin type: a subclass may have others, which check, convert or refuse."""
+    fill = getattr(kind, method)
+
     def put(obj: Any, content: Any) -> None:
-        obj.clear()
-        getattr(obj, method)(content)
+        kind.clear(obj)
+        fill(obj, content)
 
     return put
 
 
-def _put_slice(obj: Any, content: Any) -> None:
-    obj[:] = content
+def _put_slice(kind: Any) -> Callable[[Any, Any], object]:
+    return lambda obj, content: kind.__setitem__(obj, slice(None), content)
 
 
 def _put_array(obj: Any, content: Any) -> None:
@@ -177,13 +180,17 @@ def _with_attributes(plain: Form) -> Form:
 
 
 def own(cls: type) -> dict[str, Any]:
-    """What a class statement put into a class, without the machinery."""
-    machinery = "_abc_impl"
+    """What was put into a class, without the machinery: of `__names__`, methods and what stands for them."""
     return {
         name: value
         for name, value in vars(cls).items()
-        if name != machinery and not (name.startswith("__") and name.endswith("__"))
+        if name in _TOLD
+        or isinstance(value, types.FunctionType)
+        or not (name == "_abc_impl" or name[:2] == "__" == name[-2:])
     }
+
+
+_TOLD = frozenset({"__doc__", "__hash__"})
 
 
 def put_class(cls: type, content: dict[str, Any]) -> None:
@@ -201,13 +208,16 @@ def _of_function(function: types.FunctionType) -> list[Any]:
 
 
 _FORMS: dict[type, Form] = {
-    list: Form(list, _put_slice, big=False, below=list),
-    dict: Form(dict, _refill("update"), big=False, below=lambda items: items.values()),
-    set: Form(set, _refill("update"), big=False),
-    collections.deque: Form(list, _refill("extend"), big=False, below=list),
-    bytearray: Form(bytes, _put_slice, big=False),
+    list: Form(list.copy, _put_slice(list), big=False, below=list.copy),
+    collections.OrderedDict: Form(
+        dict, _refill(collections.OrderedDict, "update"), big=False, below=collections.OrderedDict.values
+    ),
+    dict: Form(dict, _refill(dict, "update"), big=False, below=dict.values),
+    set: Form(set, _refill(set, "update"), big=False),
+    collections.deque: Form(list, _refill(collections.deque, "extend"), big=False, below=list),
+    bytearray: Form(bytes, _put_slice(bytearray), big=False),
     types.CellType: Form(_held, _put_held, big=False, below=_held),
-    array.array: Form(lambda array: array[:], _put_slice, big=True),
+    array.array: Form(lambda array: array[:], _put_slice(array.array), big=True),
     random.Random: Form(lambda draw: draw.getstate(), lambda draw, state: draw.setstate(state), big=True),
 }
 _ATTRIBUTES = Form(_attributes, _put_attributes, big=False, below=lambda obj: _attributes(obj).values())
@@ -230,8 +240,11 @@ _UNKNOWN = Form(lambda _: None, None, big=True)  # mutable for all we know
 
 
 def cast(obj: Any) -> Any:
-    """What of an array `put` cannot change."""
-    return (obj.shape, obj.dtype) if type(obj).__name__ == "ndarray" else None
+    """What of an array, or of a generator of numpy's, `put` cannot change."""
+    if type(obj).__name__ == "ndarray":
+        return obj.shape, obj.dtype, obj.flags.writeable
+    seeds = getattr(obj.bit_generator, "seed_seq", None) if type(obj).__name__ == "Generator" else None
+    return getattr(seeds, "n_children_spawned", None)
 
 
 def memory(array: Any) -> Any:

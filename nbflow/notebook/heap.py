@@ -5,13 +5,13 @@ what a run did to an object can be done again to its twin in another kernel.
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from nbflow.errors import UnstorableError
 from nbflow.notebook.forms import Form, cast, form, members, memory, same, start
 
-__all__ = ["Change", "Heap", "Path", "Spot", "at", "below", "memories", "sharing"]
+__all__ = ["Change", "Content", "Heap", "Path", "Spot", "altered", "at", "below", "contents", "memories", "sharing"]
 
 Path = tuple[Any, ...]
 """A name, then indices."""
@@ -51,6 +51,10 @@ class Change(NamedTuple):
     form: Form
     old: Any
     new: Any
+
+
+Content = tuple[Any, Form, Any]
+"""An object, how to handle it, and what it held."""
 
 
 class _Found(NamedTuple):
@@ -107,9 +111,10 @@ class Heap:
         for spot, obj, how, old, mark in self.found.values():
             if spot.name not in names or (spot.name in alike and how.big and not isinstance(mark[0], bytes)):
                 continue
-            if not (self.digest(obj) != mark[0] if how.big else not same(old, how.take(obj))):
+            recast = mark is not None and cast(obj) != mark[1]
+            if not (recast or (self.digest(obj) != mark[0] if how.big else not same(old, how.take(obj)))):
                 continue
-            if how.put is None or (mark and cast(obj) != mark[1]):
+            if how.put is None or recast:
                 raise UnstorableError(
                     f"{spot.name}: a {type(obj).__name__} was changed, and cannot be changed again in place: "
                     "change a copy"
@@ -129,6 +134,16 @@ class Heap:
         for _, obj, how, old, _ in changes:
             assert how.put is not None
             how.put(obj, old)
+
+
+def contents(values: Mapping[str, Any]) -> list[Content]:
+    """What the mutable objects below some names hold, but for arrays, frames and the like."""
+    return [(obj, how, how.take(obj)) for _, obj, how in _reachable(values) if how.put and not how.big]
+
+
+def altered(held: Iterable[Content]) -> list[Content]:
+    """Those that hold something else by now, with what they held."""
+    return [each for each in held if not same(each[2], each[1].take(each[0]))]
 
 
 def below(values: Mapping[str, Any]) -> Iterator[Any]:

@@ -7,21 +7,22 @@ so the change is undone, and what it prints is not shown.
 
 import ast
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 from IPython import get_ipython
 
 from nbflow.notebook.forms import form, own, same
-from nbflow.notebook.heap import below
+from nbflow.notebook.heap import Content, altered, contents
 from nbflow.notebook.interrupts import undisturbed
 from nbflow.notebook.places import mentioned, targets
 
 __all__ = ["Maker", "needs", "registered", "remember"]
 
-_live: dict[str, tuple[bytes, type | None, dict[str, Any]]] = {}
-"""Name -> statement, class, what it held: classes that are still as their statement made them."""
+_live: dict[str, tuple[bytes, type | None, dict[str, Any], list[Content]]] = {}
+"""Name -> statement, class, what it held, and what that held: classes that are still as their statement made them."""
 
 
 def needs(body: list[ast.stmt], statement: ast.stmt) -> set[str]:
@@ -64,12 +65,12 @@ class Maker:
         if kept is not None:
             self.made[name] = kept
             return
-        held = [(obj, how, how.take(obj)) for obj in below(self.made) if (how := form(obj)) and how.put and not how.big]
+        held = contents(self.made)
         with _lent(self.namespace, self.made), _hushed():
             self.run(statement, self.made)
         self.fresh[name] = statement
-        for obj, how, content in held:
-            if how.put is not None and not same(content, how.take(obj)):
+        for obj, how, content in altered(held):
+            if how.put is not None:
                 how.put(obj, content)
 
 
@@ -108,18 +109,22 @@ def _hushed() -> Iterator[None]:
 
 
 def _kept(now: Any, name: str, statement: ast.stmt) -> type | None:
-    text, live, held = _live.get(name, (b"", None, {}))
-    return live if live is not None and now is live and text == _text(statement) and same(held, own(live)) else None
+    text, live, held, inner = _live.get(name, (b"", None, {}, []))
+    alike = live is not None and now is live and text == _text(statement) and same(held, own(live))
+    return live if alike and not altered(inner) else None
 
 
 def _text(statement: ast.stmt) -> bytes:
     return ast.dump(statement).encode()
 
 
-def remember(name: str, statement: ast.stmt, value: Any) -> None:
-    """A class that a statement has just made: while it stays as it is, a hit keeps it."""
-    if isinstance(value, type):
-        _live[name] = _text(statement), value, own(value)
+def remember(name: str, statement: ast.stmt, value: Any, changed: Iterable[Any] = ()) -> None:
+    """A class that a statement has just made: while it stays as it is, a hit keeps it.
+
+    Not if the cell has put something into it, or changed it there, that its other names may hold too.
+    """
+    if isinstance(value, type) and not any(form(each) for each in changed if not isinstance(each, FunctionType)):
+        _live[name] = _text(statement), value, own(value), contents(own(value))
 
 
 def registered(function: Any) -> list[Any]:

@@ -122,7 +122,7 @@ class CellPickle(Pickle):
                 setattr(maker.made[name], attribute, value)
             for attribute in deleted:
                 delattr(maker.made[name], attribute)
-            remember(name, statement, maker.made[name])
+            remember(name, statement, maker.made[name], changed.values())
         for path, _ in left.changed:
             at(self.before, path)  # all is at hand before anything is changed
         return left

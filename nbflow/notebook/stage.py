@@ -2,15 +2,16 @@
 
 import os
 import sys
+from collections import deque
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
 from nbflow.errors import UnstorableError
 from nbflow.notebook import ambient
-from nbflow.notebook.forms import memory, own, same
+from nbflow.notebook.forms import memory, own
 from nbflow.notebook.freeze import Surroundings
-from nbflow.notebook.heap import Heap, memories
+from nbflow.notebook.heap import Content, Heap, altered, contents, memories
 from nbflow.notebook.inputs import Inputs, cautious, ipythons, users_names
 from nbflow.notebook.interrupts import undisturbed
 from nbflow.notebook.places import definitions, imports, places, unbinds
@@ -25,6 +26,7 @@ from nbflow.world import rng
 __all__ = ["Stage", "shared_digest"]
 
 _MISSING = object()
+_CONTAINERS = (list, dict, set, deque)  # what else a class holds belongs to libraries as often as not
 _FEW = 10_000  # objects below the inputs: walking over so many takes some 5 ms
 
 
@@ -53,7 +55,7 @@ class Stage:
         self._now = inputs.now
         self._left: dict[str, bytes] = {}
         self._changed = False
-        self.classes: dict[str, tuple[type, dict[str, Any]]] = {}
+        self.classes: dict[str, tuple[type, dict[str, Any], dict[str, list[Content]]]] = {}
         self.generic: dict[str, tuple[Any, list[Any]]] = {}
         self.sets = globals_set(self.roots.values(), namespace) - self.inputs
         self.patches = Patches([*cell.body, *cell.names.texts], namespace, inputs.modules)
@@ -72,7 +74,9 @@ class Stage:
         """The statement of a class or a decorated function at the top of the cell has just run."""
         value = self.namespace.get(name)
         if isinstance(value, type):
-            self.classes[name] = value, own(value)
+            held = own(value)
+            inner = {key: contents({key: each}) for key, each in held.items() if isinstance(each, _CONTAINERS)}
+            self.classes[name] = value, held, inner
         elif value is not None:
             self.generic[name] = value, registered(value)
 
@@ -149,8 +153,9 @@ class Stage:
         self._changed = bool(changed)
         codes = places(self.cell.compiled())
         statements = definitions(self.cell.body, bound, codes)
+        classes = self._changed_classes(statements)
         for name, statement in statements.items():
-            remember(name, statement, bound[name])
+            remember(name, statement, bound[name], classes[name][0].values() if name in classes else ())
         remade = {id(bound[name]): name for name in statements if callable(bound[name])}
         remade = {key: name for key, name in remade.items() if not isinstance(bound[name], type)}
         for name, (value, known) in self.generic.items():
@@ -168,8 +173,7 @@ class Stage:
             frozenset(statements),
             remade,
         )
-        classes, settings = self._changed_classes(statements), ambient.changes(self.settings)
-        patches = self.patches.made()
+        settings, patches = ambient.changes(self.settings), self.patches.made()
         loaded = imports([*self.cell.body, *self.cell.names.texts])
         return Recording(
             bound, deleted, changed, classes=classes, settings=settings, patches=patches, imports=loaded
@@ -227,12 +231,16 @@ class Stage:
         for name in statements:
             if name not in self.classes or self.namespace.get(name) is not self.classes[name][0]:
                 continue
-            cls, held = self.classes[name]
+            cls, held, inner = self.classes[name]
             now = own(cls)
-            if same(held, now):
-                continue
-            new = {key: value for key, value in now.items() if held.get(key, _MISSING) is not value}
-            changed[name] = new, [key for key in held if key not in now]
+            new = {
+                key: value
+                for key, value in now.items()
+                if held.get(key, _MISSING) is not value or altered(inner.get(key, ()))
+            }
+            gone = [key for key in held if key not in now]
+            if new or gone:
+                changed[name] = new, gone
         return changed
 
 

@@ -123,6 +123,17 @@ CHANGES = {
         "drawn = a.random()",
         "a.random() == [(r := random.Random(1)).random(), r.random()][1]",
     ),
+    "a user's strict dict": (
+        "class D(dict):\n    def update(self, **_): raise TypeError\na = D(x=1)",
+        "a['y'] = 2",
+        "a == {'x': 1, 'y': 2}",
+    ),
+    "a user's strict list": (
+        "class L(list):\n    def __setitem__(self, *_): raise TypeError\na = L([1])",
+        "a.append(2)",
+        "a == [1, 2]",
+    ),
+    "special method of a class": ("class a: n = 1", "a.__len__ = lambda self: 3", "len(a()) == 3"),
     "tuple holding a list": ("t = [1]; a = (t, 2)", "a[0].append(3)", "t == [1, 3]"),
     "fitted model": (
         "import numpy as np\nfrom sklearn.linear_model import LinearRegression\na = LinearRegression()\nX = np.arange(4.)[:, None]",
@@ -146,6 +157,8 @@ def test_an_input_changed_in_place_is_changed_again_for_every_alias(k, name):
 
 REFUSED = {
     "an index": ("import pandas as pd; a = pd.Index([1])", "a.name = 'n'", "cannot be changed again in place"),
+    "array frozen": ("import numpy as np; a = np.arange(3)", "a.flags.writeable = False", "in place"),
+    "Generator that spawned": ("import numpy as np; a = np.random.default_rng(1)", "more = a.spawn(2)", "in place"),
     "array resized": ("import numpy as np; a = np.arange(3)", "a.resize((5,), refcheck=False)", "in place"),
     "iterator": ("a = iter([1, 2, 3])", "v = next(a)", "iterator"),
     "generator as an output": ("a = 1", "g = (i for i in range(a))", "g: a generator has no content to store"),
@@ -319,6 +332,23 @@ FUNCTIONS = (
     "    return inc\ninc = outer(10)\ninc(1)\n@functools.lru_cache\ndef cached(x): return x + 1\n"
     "part = functools.partial(f, 5)\nbound = [1, 2].index"
 )
+
+
+REGISTRY = (
+    "%%task\nclass Held:\n    every = []\n    named = {'k': []}\n    def __init__(self): Held.every.append(self)\n"
+    "one = Held()\nHeld.named['k'].append(one)\nHeld.__len__ = lambda self: 7\nHeld.__doc__ = 'said later'"
+)
+
+
+def test_what_a_cell_puts_into_its_own_class(k, restart):
+    """A registry that is empty after a hit, or a method that is gone, is an error cells later."""
+    asked = "Held.every == [one], Held.named['k'][0] is one, len(one), Held.__doc__, type(one) is Held"
+    k.out(REGISTRY)
+    want = k.value(asked)
+    for each in (restart, restart, k):
+        assert each.hits(REGISTRY)
+        assert each.value(asked) == want == "(True, True, 7, 'said later', True)"
+        each.out("Held.every.append(5)")
 
 
 def test_functions_come_back_with_the_source_as_it_stands(k, restart):
