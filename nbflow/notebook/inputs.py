@@ -27,9 +27,10 @@ from nbflow.notebook.names import Names
 from nbflow.notebook.transform import Cell
 from nbflow.trace import Trait, Traits
 
-__all__ = ["Inputs", "cautious", "digest_of", "ipythons", "names_read", "users_names"]
+__all__ = ["Inputs", "cautious", "digest_of", "ipythons", "lent", "names_read", "users_names"]
 
 _IPYTHONS = re.compile(r"(_{1,3}|_+(i+|\d+|i\d+|ih|oh|dh|exit_code)|In|Out|__\w+__|get_ipython|quit|exit|open)$")
+_LENT = re.compile(r"(__\w+__|get_ipython|quit|exit|open)$")
 _SCHEMA = b"nbflow-cell-1"
 _CODE = (FunctionType, type, ModuleType)
 _ROOT = "the code"
@@ -44,6 +45,11 @@ def users_names(namespace: Mapping[str, Any]) -> dict[str, Any]:
 def ipythons(name: str) -> bool:
     """Whether a name is one that IPython keeps in the namespace for itself."""
     return _IPYTHONS.match(name) is not None
+
+
+def lent(name: str) -> bool:
+    """Whether it is one of those that a cell may bind for good: `from gzip import open`, `__version__ = "1"`."""
+    return _LENT.match(name) is not None
 
 
 def names_read(names: Names, options: CellOptions, namespace: Mapping[str, Any]) -> list[str]:

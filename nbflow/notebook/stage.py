@@ -12,7 +12,7 @@ from nbflow.notebook import ambient
 from nbflow.notebook.forms import memory, own
 from nbflow.notebook.freeze import Surroundings
 from nbflow.notebook.heap import Content, Heap, altered, contents, memories
-from nbflow.notebook.inputs import Inputs, cautious, ipythons, users_names
+from nbflow.notebook.inputs import Inputs, cautious, ipythons, lent, users_names
 from nbflow.notebook.interrupts import undisturbed
 from nbflow.notebook.places import definitions, imports, places, unbinds
 from nbflow.notebook.remake import registered, remember
@@ -44,6 +44,7 @@ class Stage:
         self.cell, self.namespace = cell, namespace
         self.named, self.inputs = frozenset(inputs.names), frozenset(inputs.names) | inputs.reached
         self.before = users_names(namespace)
+        self.lent = {name: namespace.get(name, _MISSING) for name in cell.names.binds if lent(name)}
         self.excused = self.before.keys() if inputs.options.key is not None else {*inputs.options.ignore}
         decided: frozenset[str] = frozenset().union(*cell.names.checks.values())
         names = [*sorted(self.inputs), *sorted(decided - self.inputs)]
@@ -135,8 +136,7 @@ class Stage:
             if not isinstance(self.doubtful.get(name), bytes):
                 raise UnstorableError(f"{name} was read, and has no content to compare; leave it out by --ignore")
         unmarked = self._unmarked()
-        now = users_names(self.namespace)
-        binds = self.cell.names.binds
+        now, binds = users_names(self.namespace) | self._taken(), self.cell.names.binds
         unsure = binds - self.cell.names.sure - self.cell.told - self.inputs
         self._left = self._maybe_left(now, unsure if out is None else unsure.intersection(out))
         self._left |= {} if out is not None else self._set_to_the_same(now)
@@ -182,6 +182,12 @@ class Stage:
     def _decided(self) -> list[str]:
         """Names that turned out to be read, and count."""
         return [name for name in sorted(self.touched - self.named) if name not in self.excused]
+
+    def _taken(self) -> dict[str, Any]:
+        """What the cell has bound to names that IPython, or Python, had bound first, such as `open`."""
+        found = {name: self.namespace[name] for name in self.lent if name in self.namespace}
+        sure = self.cell.names.sure
+        return {name: value for name, value in found.items() if name in sure or value is not self.lent[name]}
 
     def _read(self) -> frozenset[str]:
         """Names whose values the attempt may have changed or kept: whatever it did not read, it did not touch."""

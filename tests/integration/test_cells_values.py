@@ -231,6 +231,18 @@ def test_names_bound_on_one_branch_deleted_or_caught(k):
     )
 
 
+def test_names_that_were_ipythons_first(k, restart):
+    """Behind a hit `open` would be the builtin again, and `__version__` not there at all."""
+    cells = (
+        "%%task\nfrom gzip import open\n__version__ = '1.0'",
+        "%%task\nif __version__:\n    def quit(): return 'mine'",
+    )
+    for each, hits in ((k, False), (restart, True)):
+        assert [each.hits(cell) for cell in cells] == [hits, hits]
+        assert each.value("open.__module__, __version__, quit()") == "('gzip', '1.0', 'mine')"
+        each.out("from io import open\ndel __version__, quit")
+
+
 def test_two_hits_give_independent_values(k):
     """A list that grows through one hit must not have grown in the next."""
     k.out("%%task\nxs = [1]")
