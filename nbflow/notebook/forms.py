@@ -16,6 +16,7 @@ from contextlib import suppress
 from operator import is_
 from typing import Any, Final, NamedTuple
 
+from nbflow.keys.encode import Encoder, Node
 from nbflow.keys.objects import instance
 from nbflow.keys.registry import find
 
@@ -74,7 +75,7 @@ def _of_library(obj: object) -> Form | None:
     images, sparse = loaded("PIL.Image"), loaded("scipy.sparse")
     if numpy is not None:
         if isinstance(obj, numpy.ndarray):
-            return _ARRAY
+            return _OBJECTS if type(obj) is numpy.ndarray and obj.dtype.char == "O" else _ARRAY
         generators = vars(numpy).get("random")  # it is loaded late
         if generators is not None and isinstance(obj, generators.Generator):
             return _GENERATOR
@@ -225,6 +226,7 @@ _FUNCTION = _ATTRIBUTES._replace(below=_of_function)
 _CLASS = Form(own, put_class, big=False)
 _FORMS[types.SimpleNamespace] = _ATTRIBUTES
 _ARRAY = Form(lambda array: array.copy(), _put_array, big=True)
+_OBJECTS = _ARRAY._replace(below=lambda array: array.ravel().tolist())
 _FRAME = Form(lambda frame: frame.copy(), lambda frame, copy: frame.__setstate__(copy.__getstate__()), big=True)
 _COLUMNS = Form(lambda frame: frame.clone(), _put_columns, big=True)
 _COPIED = Form(lambda obj: obj.copy(), _put_copied, big=True)
@@ -266,8 +268,33 @@ def members(obj: Any, how: Form | None) -> list[Any]:
     """Objects within an object of this form that can be found again by their index; none if none of them can change."""
     if type(obj) in VIEWS:
         return gc.get_referents(obj)
+    if issubclass(type(obj), (set, frozenset)):
+        return _of_set(obj)
     found = [*(obj if issubclass(type(obj), tuple) else how.below(obj) if how is not None else ())]
-    return [] if _ATOMS.issuperset(map(type, found)) else found
+    keys = _hashed(obj) if issubclass(type(obj), dict) else []
+    return keys if _ATOMS.issuperset(map(type, found)) else found + keys
+
+
+_BY_ITSELF: Final[Any] = object.__hash__
+
+
+def _hashed(held: Iterable[Any]) -> list[Any]:
+    """Of the keys of a dict, or of what a set holds: objects that may change all the same, as none equals another."""
+    if _ATOMS.issuperset(map(type, held)):
+        return []
+    return [each for each in held if type(each).__hash__ is _BY_ITSELF and (how := form(each)) and how.put]
+
+
+def _of_set(held: Iterable[Any]) -> list[Any]:
+    """What may change within a set, in the one order that it has in another kernel too: that of the digests."""
+    found = _hashed(held)
+    with suppress(Exception):  # what has no digest is no input either
+        return sorted(found, key=_digest) if len(found) > 1 else found
+    return []
+
+
+def _digest(value: Any) -> bytes:
+    return Encoder(handles=[]).walk(Node(b"value", (value,)), [type(value).__name__])
 
 
 def same(old: Any, new: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from nbflow.errors import UnstorableError
 from nbflow.notebook.forms import Form, cast, form, members, memory, same, start
 
-__all__ = ["Change", "Content", "Heap", "Path", "Spot", "altered", "at", "below", "contents", "memories", "sharing"]
+__all__ = ["Change", "Content", "Finder", "Heap", "Path", "Spot", "altered", "below", "contents", "memories", "sharing"]
 
 Path = tuple[Any, ...]
 """A name, then indices."""
@@ -222,12 +222,25 @@ def _reachable(roots: Mapping[str, Any], shared: Sharing | None = None) -> Itera
         todo += [(Spot(spot.name, index, spot), member) for index, member in reversed([*enumerate(inner)])]
 
 
-def at(namespace: Mapping[str, Any], path: Path) -> Any:
-    """The object that a path leads to."""
-    obj = namespace[path[0]]
-    for index in path[1:]:
-        obj = members(obj, form(obj))[index]
-    return obj
+class Finder:
+    """The objects that paths lead to, for as long as none of them changes.
+
+    Args:
+        namespace: Where paths begin.
+    """
+
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        self.namespace = namespace
+        self._known: dict[int, tuple[Any, list[Any]]] = {}
+
+    def at(self, path: Path) -> Any:
+        """The object that a path leads to."""
+        obj = self.namespace[path[0]]
+        for index in path[1:]:
+            if id(obj) not in self._known:
+                self._known[id(obj)] = obj, members(obj, form(obj))
+            obj = self._known[id(obj)][1][index]
+        return obj
 
 
 def _size(obj: Any) -> int:

@@ -14,7 +14,7 @@ from nbflow.errors import UnstorableError
 from nbflow.notebook import ambient
 from nbflow.notebook.forms import form
 from nbflow.notebook.freeze import Freezer, Surroundings, leftover
-from nbflow.notebook.heap import Path, at
+from nbflow.notebook.heap import Finder, Path
 from nbflow.notebook.interrupts import undisturbed
 from nbflow.notebook.places import definitions, leads_to
 from nbflow.notebook.remake import Maker, needs, remember
@@ -124,7 +124,7 @@ class CellPickle(Pickle):
                 delattr(maker.made[name], attribute)
             remember(name, statement, maker.made[name], changed.values())
         for path, _ in left.changed:
-            at(self.before, path)  # all is at hand before anything is changed
+            thawer.finder.at(path)  # all is at hand before anything is changed
         return left
 
     def _run(self, statement: ast.stmt, names: dict[str, Any]) -> None:
@@ -159,6 +159,7 @@ class _Thawer(pickle.Unpickler):
     def __init__(self, file: io.BytesIO, pickles: CellPickle, buffers: Sequence[Any]) -> None:
         super().__init__(file, buffers=buffers)
         self.pickles = pickles
+        self.finder = Finder(pickles.before)
         self.made: dict[str, Any] = {}
         self.codes: Mapping[Any, types.CodeType] = {}
 
@@ -177,7 +178,7 @@ class _Thawer(pickle.Unpickler):
             case "module":
                 return __import__(where, fromlist=["_"])
             case "input":
-                return at(self.pickles.before, where)
+                return self.finder.at(where)
             case "code":
                 self.codes = self.codes or leads_to(self.pickles.cell.compiled(self.pickles.filename))
                 return self.codes[where]
@@ -188,7 +189,8 @@ class _Thawer(pickle.Unpickler):
 
 def put_into_effect(recording: Recording, namespace: dict[str, Any], before: Mapping[str, Any]) -> None:
     """Change inputs in place, bind and unbind names: all of it or, should it be interrupted, nothing."""
-    targets = [(at(before, path), content) for path, content in recording.changed]
+    finder = Finder(before)
+    targets = [(finder.at(path), content) for path, content in recording.changed]
     with undisturbed():
         for obj, content in targets:
             how = form(obj)

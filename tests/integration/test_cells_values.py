@@ -133,6 +133,26 @@ CHANGES = {
         "a.append(2)",
         "a == [1, 2]",
     ),
+    "objects in a set": (
+        "class P:\n    def __init__(self, v): self.v = v\np, q, r = map(P, (1, 2, 1)); a = {p, q, r}",
+        "for o in a: o.v += 10\na.discard(max(a, key=lambda o: o.v))",
+        "(p.v, q.v, r.v) == (11, 12, 11) and a == {p, r}",
+    ),
+    "object as a key": (
+        "class P: pass\np = P(); p.v = 1; a = {'x': 1, p: [2], frozenset({p}): 3}",
+        "for o in a: a[o] = vars(o).update(v=2) if type(o) is P else 5",
+        "p.v == 2 and a == {'x': 5, p: None, frozenset({p}): 5}",
+    ),
+    "object in a frozenset": (
+        "class P: pass\np = P(); p.v = 1; a = [frozenset({p})]",
+        "a.append(next(iter(a[0]))); a[1].v = 2",
+        "p.v == 2 and a[1] is p",
+    ),
+    "list in an array": (
+        "import numpy as np; inner = [1]; a = np.array([inner, None], object)",
+        "a[0].append(2); a[1] = a[0]",
+        "inner == [1, 2] and a[0] is inner and a[1] is inner",
+    ),
     "special method of a class": ("class a: n = 1", "a.__len__ = lambda self: 3", "len(a()) == 3"),
     "tuple holding a list": ("t = [1]; a = (t, 2)", "a[0].append(3)", "t == [1, 3]"),
     "fitted model": (

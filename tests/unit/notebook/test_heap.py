@@ -7,7 +7,7 @@ import pytest
 
 from nbflow.errors import UnstorableError
 from nbflow.notebook.forms import form
-from nbflow.notebook.heap import Heap, at, sharing
+from nbflow.notebook.heap import Finder, Heap, sharing
 from nbflow.notebook.inputs import cautious
 
 NAMES = frozenset({"a", "b"})
@@ -83,7 +83,7 @@ def test_a_path_leads_to_the_twin_in_another_kernel():
     seen = heap(a=one)
     one["k"][0].v.append(2)
     (change,) = seen.changed(NAMES)
-    assert at({"a": twin}, change.path) is twin["k"][0].v
+    assert Finder({"a": twin}).at(change.path) is twin["k"][0].v
 
 
 def test_sharing_tells_aliases_from_equals():
