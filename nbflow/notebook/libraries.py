@@ -196,18 +196,24 @@ def _set_warnings(module: Any, pairs: Pairs) -> None:
 
 
 def _logging(module: Any) -> Settings:
-    loggers = module.root.manager.loggerDict.items()
-    found = {name: each.level for name, each in loggers if isinstance(each, module.Logger) and each.level}
-    return {**found, "": module.root.level, "disabled below": module.root.manager.disable}
+    loggers = {"": module.root, **module.root.manager.loggerDict}.items()
+    states = {name: (each.level, each.propagate, each.disabled) for name, each in loggers if hasattr(each, "propagate")}
+    found: Settings = {name: state for name, state in states.items() if state != _UNTOUCHED}
+    return found | {"disabled below": module.root.manager.disable}
+
+
+_UNTOUCHED: Final = (0, True, False)
+"""Level, whether it passes on what it hears, whether it is switched off."""
 
 
 def _set_logging(module: Any, pairs: Pairs) -> None:
     for name, (_, new) in pairs.items():
-        level = module.NOTSET if new is Unset else new
         if name == "disabled below":
-            module.disable(level)
+            module.disable(new)
         else:
-            module.getLogger(name).setLevel(level)
+            logger = module.getLogger(name)
+            level, logger.propagate, logger.disabled = _UNTOUCHED if new is Unset else new
+            logger.setLevel(level)
 
 
 def _locale(module: Any) -> Settings:
@@ -243,13 +249,37 @@ def _set_decimal(module: Any, pairs: Pairs) -> None:
             setattr(context, name, value)
 
 
+_INTERPRETER: Final = ("recursionlimit", "switchinterval", "int_max_str_digits")
+
+
 def _interpreter(module: Any) -> Settings:
-    return {"recursionlimit": module.getrecursionlimit(), "int_max_str_digits": module.get_int_max_str_digits()}
+    return {
+        name: getattr(module, f"get{name}" if hasattr(module, f"get{name}") else f"get_{name}")()
+        for name in _INTERPRETER
+    }
 
 
 def _set_interpreter(module: Any, pairs: Pairs) -> None:
     for name, value in _set(pairs):
-        getattr(module, f"set{name}" if name == "recursionlimit" else f"set_{name}")(value)
+        getattr(module, f"set{name}" if hasattr(module, f"set{name}") else f"set_{name}")(value)
+
+
+def _set_gc(module: Any, pairs: Pairs) -> None:
+    for name, value in _set(pairs):
+        if name == "threshold":
+            module.set_threshold(*value)
+        else:
+            (module.enable if value else module.disable)()
+
+
+def _tqdm(_: Any) -> Settings:
+    frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
+    return {"pandas": hasattr(frame, "progress_apply")}
+
+
+def _set_tqdm(module: Any, pairs: Pairs) -> None:
+    if any(value for _, value in _set(pairs)):  # it has no way back
+        module.tqdm.pandas()
 
 
 _TEXT: Final = ("float_precision", "max_seq_length", "max_width", "pprint")
@@ -319,5 +349,15 @@ LIBRARIES: Final[dict[str, Library]] = {
     "locale": Library(_locale, _set_locale, _NONE),
     "decimal": Library(_decimal, _set_decimal, lambda module: _held(module.DefaultContext)),
     "sys": Library(_interpreter, _set_interpreter, _NONE),
+    "gc": Library(lambda module: {"enabled": module.isenabled(), "threshold": module.get_threshold()}, _set_gc, _NONE),
+    "socket": Library(
+        lambda module: {"timeout": module.getdefaulttimeout()},
+        lambda module, pairs: module.setdefaulttimeout(pairs["timeout"][1]),
+        _NONE,
+    ),
+    "time": Library(
+        lambda module: {"zone": module.tzname}, lambda module, _: module.tzset(), _NONE
+    ),  # TZ is set by now
+    "tqdm": Library(_tqdm, _set_tqdm, lambda _: {"pandas": False}),
     "IPython": Library(_ipython, _set_ipython, _NONE),
 }

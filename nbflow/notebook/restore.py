@@ -200,6 +200,6 @@ def put_into_effect(recording: Recording, namespace: dict[str, Any], before: Map
         namespace.update(recording.names)
         for name in recording.deleted:
             namespace.pop(name, None)
+        put_environment(recording.environment)
         ambient.make(recording.settings)
         put(recording.patches)
-        put_environment(recording.environment)

@@ -92,8 +92,8 @@ class Stage:
                 del self.namespace[name]
             self.namespace.update(self.before)
             self.namespace.pop("__warningregistry__", None)  # a warning is shown by each attempt
-            ambient.make(ambient.changes(self.settings), undo=True)
             put_environment({name: self.environment.get(name) for name in self.assigned})
+            ambient.make(ambient.changes(self.settings), undo=True)
             self.heap.rollback(self._read())
             if self.random is not None:
                 rng.rewind(self.random)

@@ -515,13 +515,16 @@ def test_seeded_generators_go_on_where_a_run_would_have_left_them(k):
 
 
 STYLED = """%%task style {}
-import builtins, logging, warnings
+import builtins, gc, logging, os, socket, sys, time, warnings
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 plt.style.use('ggplot')
 pd.options.display.max_rows = 6
 np.set_printoptions(precision=2, formatter={{'bool': lambda flag: 'yes' if flag else 'no'}})
 warnings.filterwarnings('ignore', 'noisy')
-logging.getLogger('shop').setLevel('ERROR')
+logging.getLogger('shop').setLevel('ERROR'); logging.getLogger('till').propagate = False
+socket.setdefaulttimeout(90); sys.setswitchinterval(0.02); gc.disable()
+os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()
+from tqdm import tqdm; tqdm.pandas()
 %config InlineBackend.figure_format = 'svg'
 %config InteractiveShell.ast_node_interactivity = 'last_expr_or_assign'
 {}"""
@@ -529,6 +532,10 @@ LOOKS = (
     "plt.rcParams['axes.facecolor'], pd.get_option('display.max_rows'), str(np.array([1.234])), str(np.array([True])), "
     "sum(f[0] == 'ignore' and getattr(f[1], 'pattern', '') == 'noisy' for f in warnings.filters), "
     "logging.getLogger('shop').level, get_ipython().ast_node_interactivity"
+)
+MORE = (
+    "logging.getLogger('till').propagate, socket.getdefaulttimeout(), sys.getswitchinterval(), gc.isenabled(), "
+    "time.tzname[0], hasattr(pd.DataFrame, 'progress_apply')"
 )
 
 
@@ -540,10 +547,12 @@ def test_settings_of_libraries_are_made_again(k):
     with Kernel(store=k.store) as one:
         assert "stored" in told(one.out(cell))
         assert one.value(LOOKS) == want
+        assert one.value(MORE) == "(False, 90.0, 0.02, False, 'JST', True)"
         assert [each[2] for each in one.out(plot) if each[0] == "display_data"] == [["image/svg+xml", "text/plain"]]
     with Kernel(store=k.store) as other:
         assert other.hits(cell)
         assert other.value(LOOKS) == want
+        assert other.value(MORE) == "(False, 90.0, 0.02, False, 'JST', True)"
         assert [each[2] for each in other.out(plot) if each[0] == "display_data"] == [["image/svg+xml", "text/plain"]]
         other.out("plt.rcdefaults()")
         assert other.hits(cell)
