@@ -126,6 +126,8 @@ class Freezer(pickle.Pickler):
             return _cell, (), obj.cell_contents, None, None, _fill_cell
         if type(obj).__name__ == "ndarray":
             return self._view(obj)
+        if issubclass(type(obj), dict) and getattr(obj, "__dict__", None) is obj:
+            return _own_attributes, (type(obj),), None, None, iter(dict.items(obj))
         return _of_library(obj)
 
     def _view(self, array: Any) -> Any:
@@ -147,7 +149,19 @@ def _of_library(obj: Any) -> Any:
         return _view_of, (gc.get_referents(obj)[0], VIEWS[type(obj)])
     if type(obj) is re.Match:
         return _matched(obj)
-    return _unregistered(obj) if type(obj).__module__ == "matplotlib.figure" else NotImplemented
+    if type(obj).__name__ == "memmap" and obj.mode in ("r+", "w+"):
+        raise UnstorableError("a memmap writes to its file, and what is stored would not")
+    return _unregistered(obj) if type(obj).__module__ == "matplotlib.figure" else _of_array(obj)
+
+
+def _of_array(obj: Any) -> Any:
+    """A user's kind of array has attributes, which numpy's own pickle leaves out."""
+    kind, plain = type(obj), getattr(sys.modules.get("numpy"), "ndarray", None)
+    if plain is None or not issubclass(kind, plain) or kind.__module__.startswith("numpy"):
+        return NotImplemented
+    if (kind.__reduce__, kind.__reduce_ex__) != (plain.__reduce__, plain.__reduce_ex__) or not vars(obj):
+        return NotImplemented
+    return _as_kind, (kind, obj.view(plain)), dict(vars(obj)), None, None, _with_attributes
 
 
 def _matched(match: "re.Match[Any]") -> Any:
@@ -226,6 +240,20 @@ def _view_of(items: dict[Any, Any], method: str) -> Any:
 
 def _found(pattern: "re.Pattern[Any]", how: str, text: Any, place: tuple[int, int]) -> Any:
     return getattr(pattern, how)(text, *place)
+
+
+def _own_attributes(kind: Any) -> Any:
+    made = kind.__new__(kind)
+    made.__dict__ = made  # `a.x` is `a["x"]`
+    return made
+
+
+def _as_kind(kind: Any, array: Any) -> Any:
+    return array.view(kind)
+
+
+def _with_attributes(obj: Any, attributes: dict[str, Any]) -> None:
+    vars(obj).update(attributes)
 
 
 def _over(buffer: Any, kind: Any, dtype: Any, layout: tuple[Any, Any, int, bool]) -> Any:

@@ -487,6 +487,25 @@ def test_odd_values_come_back_as_they_were(k, restart):
         assert each.value("kept[0] is Colour.RED, kept[1] is owner") == "(True, True)"
 
 
+KINDS = (
+    "%%task\nimport numpy as np\nclass Bunch(dict):\n    def __init__(self, **items):\n        super().__init__(**items)\n"
+    "        self.__dict__ = self\nclass Metres(np.ndarray): pass\nbunch = Bunch(x=1)\nbunch.y = [2]\n"
+    "way = np.arange(3).view(Metres)\nway.unit = bunch.y\nroad = np.memmap('road', mode='r', dtype='u1')"
+)
+
+
+def test_kinds_whose_own_pickles_lose_something(k, restart):
+    """An attribute that is gone, or no key any more, is found out an hour later."""
+    for each, hits in ((k, False), (restart, True)):
+        each.out("open('road', 'wb').write(b'abc')")
+        assert each.hits(KINDS) is hits
+        each.out("bunch.z = 3")
+        assert each.value(
+            "bunch, vars(bunch) is bunch, bunch.y is way.unit, type(way) is Metres, way.tolist(), bytes(road)"
+        ) == ("({'x': 1, 'y': [2], 'z': 3}, True, True, True, [0, 1, 2], b'abc')")
+    assert "writes to its file" in told(k.out("%%task\nroad = np.memmap('road', mode='r+', dtype='u1')"))
+
+
 def test_large_values_are_read_when_they_are_used(k):
     """A hit that reads gigabytes nobody looks at is no hit; nor does looking at the list of variables read them."""
     cell = "%%task\nimport numpy as np\nbig = np.ones(25_000_000)"
