@@ -54,6 +54,7 @@ def fresh(tmp_path: Path, clock: FakeClock) -> Iterator[SimpleNamespace]:
     session._environ = {name: value for name, value in os.environ.items() if not name.startswith("NBFLOW_")}
     session.clock, session.settings, session._store = clock, Settings(store=folder), None
     events: list[Any] = []
+    session.recent.clear()
     session.bus.sinks = (session.recent.append, events.append)
     try:
         yield SimpleNamespace(session=session, clock=clock, events=events, store=folder, warned=logs._said)
