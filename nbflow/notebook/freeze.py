@@ -126,7 +126,7 @@ class Freezer(pickle.Pickler):
             return _cell, (), obj.cell_contents, None, None, _fill_cell
         if type(obj).__name__ == "ndarray":
             return self._view(obj)
-        if issubclass(type(obj), dict) and getattr(obj, "__dict__", None) is obj:
+        if issubclass(type(obj), dict) and hasattr(obj, "__dict__") and vars(obj) is obj:
             return _own_attributes, (type(obj),), None, None, iter(dict.items(obj))
         return _of_library(obj)
 
