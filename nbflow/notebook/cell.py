@@ -23,6 +23,7 @@ from nbflow.errors import UnstorableError
 from nbflow.keys.handles import reaches
 from nbflow.notebook.attempt import Attempt, behind_cell
 from nbflow.notebook.decide import Decision
+from nbflow.notebook.heap import below
 from nbflow.notebook.outside import Outside, outside
 from nbflow.notebook.places import speaks_of
 from nbflow.notebook.replay import chosen, replay
@@ -350,7 +351,7 @@ class Step:
             rng.restore(recording.random)
         self.report.restored(recording.marks)
         ids = replay(self.shell, *chosen(self.decision.options.output, recording.events, recording.values))
-        for value in recording.names.values():
+        for value in below(recording.names) if ids else ():
             if type(value).__name__ == "DisplayHandle" and type(value).__module__.startswith("IPython."):
                 value.display_id = ids.get(value.display_id, value.display_id)
 

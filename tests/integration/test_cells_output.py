@@ -198,3 +198,12 @@ def test_a_hundred_hits_do_not_grow_the_kernel(k):
     assert int(found) < 300_000, k.value(
         "[(s.traceback[0].filename, s.size_diff) for s in grown if 'nbflow' in str(s)]"
     )
+
+
+def test_a_display_handle_within_another_value_updates_what_the_hit_has_shown(k):
+    """A list of live displays that all stand still behind a hit."""
+    cell = "%%task\nshown = {'first': [display('a', display_id=True)]}"
+    k.out(cell)
+    k.out("del shown")
+    ids = [each[3].get("display_id") for each in users(k.out(cell))]
+    assert [k.value("shown['first'][0].display_id").strip("'")] == ids
