@@ -36,8 +36,9 @@ class Pump:
         with self._lock:
             if self._thread is None and not self._over.is_set():
                 run = self._context.copy().run
-                self._thread = threading.Thread(target=run, args=(self._run,), name="nbflow-panel", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=run, args=(self._run,), name="nbflow-panel", daemon=True)
+                thread.start()
+                self._thread = thread  # last: whoever stops it joins it
 
     def stop(self, timeout: float = 5.0) -> None:
         """Draw no more; waits until a drawing that has begun is done."""
@@ -51,8 +52,7 @@ class Pump:
         while not self._over.wait(pause):
             began = time.monotonic()
             with self._lock:  # so that `start` either finds this thread at work or begins another
-                more = self._drawn()
-                if not more:
+                if self._over.is_set() or not self._drawn():
                     self._thread = None
                     return
             pause = max(self.every, _SHARE * (time.monotonic() - began))
