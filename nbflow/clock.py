@@ -6,20 +6,36 @@ processes forked from one parent draw different delays.
 
 import heapq
 import itertools
+import math
 import os
 import random
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["Clock"]
+__all__ = ["Clock", "slices"]
 
 _OFTEN = 0.04  # seconds
+
+
+def slices(timeout: float | None, often: float = _OFTEN) -> Iterator[float | None]:
+    """A wait of the main thread in short pieces, of any other thread in one; None is without end.
+
+    An interrupt that comes after Python's last look for one, and before the thread sleeps, wakes nobody: a wait in one
+    piece would go on for as long as it was to last, on a busy machine once in fifty times.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield timeout
+        return
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    while (left := end - time.monotonic()) > often:
+        yield often
+    yield max(left, 0.0)
 
 
 class Clock:
@@ -35,7 +51,7 @@ class Clock:
     def pause(self, seconds: float, over: threading.Event) -> None:
         """Sleep, but no longer than until `over` is set."""
         if self.sleep is time.sleep:
-            over.wait(seconds)
+            any(map(over.wait, slices(seconds)))
         else:  # time that a test moves
             self.sleep(seconds)
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from nbflow import world
 from nbflow.bus import Bus
-from nbflow.clock import Clock
+from nbflow.clock import Clock, slices
 from nbflow.context import Here, here
 from nbflow.engine import controls
 from nbflow.engine.around import Around, own_frames
@@ -267,7 +267,7 @@ class Work:
         free = threading.Event()
         if not self.try_enter(free.set):
             with blocking.get()():
-                free.wait()
+                any(map(free.wait, slices(None)))
 
     async def aenter(self, _: c.Enter) -> None:
         """Wait until it may run, while other tasks of the loop go on."""

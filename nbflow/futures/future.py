@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 from nbflow.annotations import alive
+from nbflow.clock import slices
 from nbflow.context import here
 from nbflow.errors import ConfigurationError, InterfaceError
 from nbflow.keys.short import redacted
@@ -32,6 +33,7 @@ __all__ = [
 R = TypeVar("R")
 
 _ERRORS = ("raise", "skip", "return")
+_OFTEN, _EACH = 0.04, 1e-4  # seconds between two looks for an interrupt; more for many, as a look takes 2 us for each
 
 blocking: ContextVar[Callable[[], AbstractContextManager[object]]] = ContextVar("nbflow_blocking", default=nullcontext)
 """What a worker enters while it waits for a future, so that its pool can put another one in its place."""
@@ -132,7 +134,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             if self.step and here.get().step == self.step:
                 raise InterfaceError(f"{spelled(self)} waits for its own result, which would take for ever")
             with blocking.get()():
-                concurrent.futures.wait([self], timeout)
+                any(concurrent.futures.wait([self], piece).done for piece in slices(timeout))
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:  # noqa: FBT001, FBT002 - Prefect's signature
         """The value; raises the step's own error, or returns it where `raise_on_failure` is false.
@@ -250,7 +252,10 @@ def wait(futures: Iterable[Future[Any]], timeout: float | None = None) -> _DoneA
     if all(each.done() for each in futures):
         return _DoneAndNotDone(set(futures), set())
     with blocking.get()():
-        done, not_done = concurrent.futures.wait(futures, timeout)
+        for piece in slices(timeout, _OFTEN + _EACH * len(futures)):
+            done, not_done = concurrent.futures.wait(futures, piece)
+            if not not_done:
+                break
     return _DoneAndNotDone(set(done), set(not_done))  # type: ignore[arg-type]
 
 
