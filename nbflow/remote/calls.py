@@ -21,6 +21,7 @@ from typing import Any
 
 from nbflow import __version__, eventlog, world
 from nbflow.context import current_flow_run, current_tags, here, open_transaction
+from nbflow.engine.around import own_frames
 from nbflow.engine.slot import Elsewhere
 from nbflow.engine.work import Work, next_step
 from nbflow.errors import ConfigurationError, StoreError, WorkerDied
@@ -95,14 +96,14 @@ class Remote:
             self.deaths += 1
             if self.deaths >= _DEATHS:
                 raise WorkerDied(f"{error}; it ended {self.deaths} of them, and is not tried again") from None
-            return Err(error)
+            return Err(own_frames(error))
         except _OtherCodeError as error:
             if whole:
-                return Err(error)
+                return Err(own_frames(error))
             self.otherwise(work, error.what)
             return None
         except Exception as error:  # noqa: BLE001 - a call that cannot go there, or an answer that cannot be read here
-            return None if isinstance(error, StoreError) and not whole else Err(error)
+            return None if isinstance(error, StoreError) and not whole else Err(own_frames(error))
 
     def otherwise(self, work: Work, what: str) -> None:
         """Workers have other code, or other values of globals: send what is here.
