@@ -14,8 +14,8 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from nbflow.errors import ConfigurationError, UnkeyableError
+from nbflow.keys.body import unchanged
 from nbflow.keys.encode import canonical
-from nbflow.keys.guard import CHANGED
 from nbflow.keys.origin import ours
 from nbflow.keys.reach import Reach, reach
 
@@ -62,17 +62,10 @@ _known: dict[int, tuple["weakref.ref[Any]", Reach]] = {}
 
 def _reached(thing: Any) -> Reach:
     known = _known.get(id(thing))
-    if known is not None and known[0]() is thing and _holds(known[1]):
+    if known is not None and known[0]() is thing and unchanged(known[1]):
         return known[1]
     found = reach(thing)
     number = id(thing)
     with suppress(TypeError):  # what cannot be referred to weakly is walked over each time
         _known[number] = weakref.ref(thing, partial(_known.pop, number)), found
     return found
-
-
-def _holds(found: Reach) -> bool:
-    try:
-        return found.unchanged()
-    except CHANGED:
-        return False
