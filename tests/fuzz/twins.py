@@ -12,10 +12,12 @@ __all__ = ["Difference", "Tally", "Twins", "shrunk"]
 
 SETUP = """
 import builtins
+import sys
 from functools import partial
 from tests.fuzz.picture import fresh, picture
 get_ipython().run_line_magic("colors", "nocolor")
 builtins.__fresh__, builtins.__picture__ = partial(fresh, get_ipython()), partial(picture, get_ipython())
+sys.stdout.flush_interval = sys.stderr.flush_interval = 3600  # the kernel's timer would order both by the machine's load
 """
 PLACE = re.compile(r"\S*/ipykernel_\d+/\d+\.py|0x[0-9a-f]+")
 SET = re.compile(r"(?<=\{)[^{}:]+(?=\})")
