@@ -1,9 +1,11 @@
-"""The wheel: what it holds, and what importing it does."""
+"""Wheel and sdist: what they hold, that they are the same each time, and what importing the wheel does."""
 
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -26,17 +28,66 @@ print(sorted({name.partition(".")[0] for name in set(sys.modules) - before} & {"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """A wheel of the working tree, unpacked: its names, and the folder."""
+def dist(tmp_path_factory):
+    """The wheel and the sdist of the working tree."""
     pytest.importorskip("hatchling")
+    return built(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def wheel(dist, tmp_path_factory):
+    """The wheel, unpacked: its names, and the folder."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert built.returncode == 0, built.stderr
-    (path,) = (folder / "dist").glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(folder / "unpacked")
-        return archive.namelist(), folder / "unpacked"
+    with zipfile.ZipFile(dist[0]) as archive:
+        archive.extractall(folder)
+        return archive.namelist(), folder
+
+
+def built(project, folder):
+    """Wheel and sdist of a project, as `pip` and a release would have them."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-t", "sdist", "-d", str(folder)]
+    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return *folder.glob("*.whl"), *folder.glob("*.tar.gz")
+
+
+@pytest.mark.apart
+def test_a_build_from_the_sdist_is_the_build_from_the_checkout(dist, tmp_path):
+    """Otherwise nobody could check that what is published is what stands in the source."""
+    with tarfile.open(dist[1]) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (project,) = tmp_path.iterdir()
+    for path in project.rglob("*"):
+        os.utime(path, (2e9, 2e9))  # another day
+    again = built(project, tmp_path / "again")
+    assert [Path(path).name for path in again] == [Path(path).name for path in dist]
+    assert [Path(path).read_bytes() for path in again] == [Path(path).read_bytes() for path in dist]
+
+
+def test_what_is_built_can_be_published(dist):
+    """A release whose description cannot be drawn, or whose data is incomplete, is refused when it is too late."""
+    pytest.importorskip("twine")
+    command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, dist)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("PASSED") == 2, ended.stdout
+
+
+def test_the_sdist_brings_the_tests(dist):
+    """Whoever packs nbflow for a distribution wants to see it pass from what was published."""
+    with tarfile.open(dist[1]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {
+        "pyproject.toml",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        ".ci/run",
+        "tests/__main__.py",
+    }
+    assert wanted | {"nbflow/py.typed", "notebooks/01-tour.ipynb", "notebooks/flights_api.py"} <= names
+    assert not [name for name in names if name.endswith((".pyc", ".out.ipynb")) or ".nbflow/" in name]
 
 
 def test_the_wheel_holds_every_module_and_its_types(wheel):
