@@ -37,7 +37,12 @@ class Annotation:
 
 
 class unmapped(Annotation):  # noqa: N801 - Prefect's name, read as a word beside an argument, as those below
-    """An argument that `map` gives to every item as it is."""
+    """An argument that `map` gives to every item as it is.
+
+    >>> from nbflow import task
+    >>> task(pow).map([2, 3], unmapped(2)).result()
+    [4, 9]
+    """
 
     __slots__ = ()
 
@@ -46,13 +51,22 @@ class allow_failure(Annotation):  # noqa: N801
     """A future as an argument: should it fail, its exception is passed in place of its value.
 
     In a list, a dict or a future of a list, that holds for each future within.
+
+    >>> from nbflow import task
+    >>> task(repr).submit(allow_failure(task(ord).submit("ten"))).result()
+    "TypeError('ord() expected a character, but string of length 3 found')"
     """
 
     __slots__ = ()
 
 
 class quote(Annotation):  # noqa: N801
-    """An argument that is passed as it is, and never searched for futures: they arrive as futures."""
+    """An argument that is passed as it is, and never searched for futures: they arrive as futures.
+
+    >>> from nbflow import task
+    >>> task(persist_result=False)(len).submit(quote(task(abs).map([-1, -2]))).result()
+    2
+    """
 
     __slots__ = ()
 

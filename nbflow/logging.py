@@ -36,6 +36,13 @@ def get_run_logger(context: Any = None, **extra: Any) -> "logging.LoggerAdapter[
     Its records have `flow_run_id`, `flow_run_name`, `flow_name` and, in a task, `task_run_id`, `task_run_name`,
     `task_name`.
 
+    >>> from nbflow import flow
+    >>> @flow
+    ... def report():
+    ...     return get_run_logger().extra["flow_name"]
+    >>> report()
+    'report'
+
     Args:
         context: Accepted; the run that goes on here is the one.
         extra: More attributes of its records.

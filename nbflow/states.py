@@ -73,6 +73,11 @@ def _now() -> datetime:
 class State(Generic[R]):
     """What a run came to.
 
+    >>> from nbflow import task
+    >>> state = task(ord)("ten", return_state=True)
+    >>> state.name, state.is_failed(), state.result(raise_on_failure=False)
+    ('Failed', True, TypeError('ord() expected a character, but string of length 3 found'))
+
     Attributes:
         type: One of nine kinds.
         name: What people read: `Completed`, `Cached`, `TimedOut`, ...; by default that of the kind.

@@ -226,15 +226,22 @@ def checkpoint(
     For values, save them in the loop, or let it `map`. Items are told apart by their content: a list that has grown, or
     is in another order, runs only what is new, and equal items are one. Processes that share a store share the items.
 
-        for doc in checkpoint("send-2026-11", docs, key=lambda doc: doc.id):
-            send(doc)
+    >>> sent = []
+    >>> for city in checkpoint("post", ["Oslo", "Rome"]):
+    ...     sent.append(city)
+    >>> for city in checkpoint("post", ["Oslo", "Rome", "Lima"]):
+    ...     sent.append(city)
+    >>> sent
+    ['Oslo', 'Rome', 'Lima']
 
-        with checkpoint("embed", docs, chunk_size=50) as job:
-            for chunk in job:
-                job.save([embed(doc) for doc in chunk])
-            vectors = job.results()
+    >>> with checkpoint("measure", ["Oslo", "Bergen"], chunk_size=50) as job:
+    ...     for chunk in job:
+    ...         job.save([len(city) for city in chunk])
+    ...     job.results()
+    [4, 6]
 
-        vectors = checkpoint("embed", docs).map(embed)
+    >>> checkpoint("measure too", ["Oslo", "Bergen"]).map(len)
+    [4, 6]
 
     Args:
         name: What it is known by, the same after a restart.

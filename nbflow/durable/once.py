@@ -53,7 +53,13 @@ class Once:
     A second call with the same key and arguments returns the stored result and calls nothing: in this process, in
     others, after a restart. While somebody else is at it, it waits. `async def` functions are awaited.
 
-        once("invoice:123", send_invoice, 123)
+    >>> once = Once()  # nbflow.once
+    >>> sent = []
+    >>> once("invoice:123", sent.append, 123)
+    >>> once("invoice:123", sent.append, 123)
+    >>> sent
+    [123]
+
         once.with_options(on_doubt="repeat")("mail:9", send, 9)
         once.with_options(connection=conn)("order:9", insert, conn, order)
 

@@ -169,7 +169,16 @@ def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
 @overload
 def flow(fn: None = None, /, **options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a flow of a function. Use it bare (`@flow`) or with options (`@flow(retries=1, log_prints=True)`)."""
+    """Make a flow of a function. Use it bare (`@flow`) or with options (`@flow(retries=1, log_prints=True)`).
+
+    >>> from nbflow import task
+    >>> letters = task(len)
+    >>> @flow
+    ... def report(cities):
+    ...     return sum(letters.map(cities).result())
+    >>> report(["Oslo", "Bergen"])
+    10
+    """
     made = declared(FlowOptions().but, **options)
     return declared(Flow, fn, made) if fn is not None else lambda fn: declared(Flow, fn, made)
 

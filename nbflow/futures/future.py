@@ -247,7 +247,13 @@ class _DoneAndNotDone(NamedTuple):
 
 
 def wait(futures: Iterable[Future[Any]], timeout: float | None = None) -> _DoneAndNotDone:
-    """Wait for all futures, `timeout` seconds at most; never raises for a step that failed."""
+    """Wait for all futures, `timeout` seconds at most; never raises for a step that failed.
+
+    >>> from nbflow import task
+    >>> done, not_done = wait(task(ord).map(["a", "two"]))
+    >>> len(done), not_done
+    (2, set())
+    """
     futures = list(futures)
     if all(each.done() for each in futures):
         return _DoneAndNotDone(set(futures), set())
@@ -261,6 +267,10 @@ def wait(futures: Iterable[Future[Any]], timeout: float | None = None) -> _DoneA
 
 def as_completed(futures: Iterable[Future[R]], timeout: float | None = None) -> Iterator[Future[R]]:
     """The futures as they end, each once.
+
+    >>> from nbflow import task
+    >>> sorted(future.result() for future in as_completed(task(abs).map([-1, -2])))
+    [1, 2]
 
     Raises:
         TimeoutError: Some have not ended `timeout` seconds after the call.

@@ -79,6 +79,10 @@ def _within(kind: type, values: list[Any]) -> Iterable[Any]:
 def resolve_futures_to_results(value: Any) -> Any:
     """The same value with each future and state in it replaced by its result; waits for them.
 
+    >>> from nbflow import task
+    >>> resolve_futures_to_results({"sizes": task(len).map(["Oslo", "Bergen"])})
+    {'sizes': [4, 6]}
+
     Raises:
         NotReadyError: One of them failed; its error is the cause.
     """

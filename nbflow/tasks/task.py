@@ -353,6 +353,14 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a task of a function: its results are kept on disk, its failures retried.
 
     Use it bare (`@task`) or with options (`@task(retries=3, cache_expiration="1d")`).
+
+    >>> @task(retries=2)
+    ... def letters(city):
+    ...     return len(city)
+    >>> letters("Oslo"), letters.is_cached("Oslo")
+    (4, True)
+    >>> letters.map(["Oslo", "Bergen"]).result()
+    [4, 6]
     """
     if fn is not None and not options:
         return declared(Task, fn, TaskOptions())

@@ -1,9 +1,6 @@
 """`nbflow.testing`: what users test their own tasks with."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -152,11 +149,3 @@ def test_a_sink_that_raises_changes_nothing(fresh):
     session.bus.join(sink)
     assert task(persist_result=False)(lambda: 7)() == 7
     assert sink not in session.bus.sinks
-
-
-def test_the_examples_run(tmp_path):
-    """The first thing that a user copies would not work."""
-    code = "import doctest, sys; from nbflow import testing; sys.exit(doctest.testmod(testing)[0])"
-    environment = {**os.environ, "NBFLOW_STORE": str(tmp_path)}
-    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
-    assert ran.returncode == 0, ran.stdout
