@@ -85,7 +85,7 @@ def _opened(sights: Sights, args: Args, frame: FrameType) -> None:
     if mode is None and _asker(frame) in {"shutil", "os"}:  # relative to a folder's descriptor
         return
     path, written = _path(name)
-    if not path or path.endswith(LOCKS):
+    if not path or (flags & _WRITABLE and path.endswith(LOCKS)):
         return
     if not flags & _WRITABLE:
         for sight in sights:

@@ -5,7 +5,7 @@ untouched file be trusted unread. The ctime catches a change that puts size and 
 """
 
 # Strings, as the hook gets them: a `Path` costs more than what is asked of the system.
-# ruff: noqa: PTH100, PTH116, PTH123
+# ruff: noqa: PTH109, PTH116, PTH123
 
 import os
 import time
@@ -15,6 +15,7 @@ import xxhash
 
 from nbflow.trace import Fact
 from nbflow.world.current import unseen
+from nbflow.world.paths import absolute
 
 __all__ = ["DIRECTORY", "MARGIN", "UNSTABLE", "broken", "content", "fact", "look", "stamp", "status"]
 
@@ -145,6 +146,6 @@ def broken(known: Fact) -> str | None:  # noqa: PLR0911 - each answer where it i
     if not S_ISREG(now.st_mode):
         return f"{path} changed"
     try:
-        return None if content(os.path.abspath(path))[0] == digest else f"{path} changed"
+        return None if content(absolute(path, os.getcwd()))[0] == digest else f"{path} changed"
     except OSError:
         return f"{path} cannot be read"

@@ -6,7 +6,7 @@ names, and `[recursive, hidden]` of a pattern. Order never counts: the system's 
 """
 
 # Strings, as the hook gets them: a `Path` costs more than what is asked of the system.
-# ruff: noqa: PTH116, PTH206, PTH207, PTH208
+# ruff: noqa: PTH100, PTH109, PTH116, PTH206, PTH207, PTH208
 
 import glob
 import os
@@ -17,7 +17,7 @@ from hashlib import blake2b
 from nbflow.trace import Fact
 from nbflow.world.current import unseen
 from nbflow.world.files import MARGIN
-from nbflow.world.paths import hidden
+from nbflow.world.paths import absolute, hidden, own
 
 __all__ = ["broken", "folder", "pattern"]
 
@@ -32,14 +32,16 @@ def folder(path: str, subject: str, now: int | None = None) -> Fact:
             names = os.listdir(path)
     except (OSError, ValueError):
         return Fact("listing", label, "")
-    return Fact("listing", label, _digest(names), [seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, now])
+    return Fact(
+        "listing", label, _digest(names, os.path.abspath(path)), [seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, now]
+    )
 
 
 def pattern(subject: str, *, recursive: bool, include_hidden: bool) -> Fact:
     """Which paths match a pattern of `glob.glob`."""
     with unseen():
         found = glob.glob(subject, recursive=recursive, include_hidden=include_hidden)
-    return Fact("listing", subject, _digest(found), [recursive, include_hidden])
+    return Fact("listing", subject, _digest(found, os.getcwd()), [recursive, include_hidden])
 
 
 def broken(known: Fact) -> str | None:
@@ -62,6 +64,11 @@ def broken(known: Fact) -> str | None:
     return f"the listing of {subject} changed" if now.digest else f"{subject} is gone"
 
 
-def _digest(names: Iterable[str]) -> str:
-    kept = sorted(os.fsencode(name) for name in names if not hidden.intersection(name.split(os.sep)))
+def _digest(names: Iterable[str], base: str) -> str:
+    """Of names as they are seen from a folder, but for those of our own."""
+    kept = sorted(
+        os.fsencode(name)
+        for name in names
+        if not (hidden.intersection(name.split(os.sep)) or own(absolute(name, base)))
+    )
     return blake2b(b"\0".join(kept), digest_size=16).hexdigest()

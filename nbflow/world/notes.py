@@ -1,7 +1,7 @@
 """What a run was seen to do, and the facts that this makes once they are asked for."""
 
 # Strings, as the hook gets them: a `Path` costs more than what is asked of the system.
-# ruff: noqa: PTH109
+# ruff: noqa: PTH109, PTH120
 
 import os
 from collections.abc import Iterable
@@ -51,7 +51,11 @@ class Notes:
 
     def scratched(self, path: str) -> bool:
         """Whether a path is a temporary file of this run, or in a temporary folder of its own."""
-        return bool(self.scratch) and any(path == made or path.startswith(made + os.sep) for made in self.scratch)
+        while self.scratch and path not in self.scratch:  # upwards, for there may be a thousand of them
+            path, below = os.path.dirname(path), path
+            if path == below:
+                return False
+        return bool(self.scratch)
 
     def settle(self, path: str) -> None:
         """Read a file that was seen read, before it is lost."""

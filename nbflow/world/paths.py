@@ -2,12 +2,12 @@
 
 Never counted: the Python installation, because versions of distributions stand for it; what nbflow and
 Jupyter keep for themselves; what the system makes up (`/proc`); dot-folders of the home directory, where
-programs keep caches and settings. A prefix that is no virtual environment may be `/usr`, with a user's
-work below it (`/usr/src/app`), so only its own folders count as the installation.
+programs keep caches and settings. A user's work may lie below Python's prefix (`/usr/src/app`, or what `python -m
+venv .` made of a project), so only the prefix's own folders count as the installation.
 """
 
 # Strings, as the hook gets them: a `Path` costs more than what is asked of the system.
-# ruff: noqa: PTH100, PTH109, PTH110, PTH111, PTH117, PTH118, PTH119, PTH120
+# ruff: noqa: PTH100, PTH109, PTH111, PTH114, PTH117, PTH118, PTH120
 
 import os
 import site
@@ -16,7 +16,7 @@ import tempfile
 from functools import cache
 from types import CodeType
 
-__all__ = ["LOCKS", "absolute", "exclude", "excluded", "hidden", "prepare", "subject_of", "users"]
+__all__ = ["LOCKS", "absolute", "exclude", "excluded", "hidden", "own", "prepare", "subject_of", "users"]
 
 _SYSTEM = (
     "/bin/",
@@ -35,6 +35,8 @@ _SYSTEM = (
     "/usr/share/mime/",
     "/usr/share/zoneinfo/",
 )
+_MEDIA = "/run/media/"
+"""Where desktops mount a user's disks."""
 _FOLDERS = ("bin", "include", "lib", "lib64", "etc", "share/jupyter", "DLLs", "Lib", "Scripts")
 _JUPYTER = (
     "IPYTHONDIR",
@@ -45,27 +47,30 @@ _JUPYTER = (
     "XDG_CACHE_HOME",
 )
 LOCKS = (".lock", ".lck", ".pid")
-"""How files that only say who is at work are called; they never count."""
+"""How files that only say who is at work are called: to write one is no effect. What is read counts, as `uv.lock`."""
 
 _PARTS = ("__pycache__", ".dist-info/", ".egg-info/")
 _OURSELVES = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
-hidden: set[str] = {".ipynb_checkpoints", ".nbflow", "__pycache__"}
+hidden = frozenset({".ipynb_checkpoints", ".nbflow", "__pycache__"})
 """Names that a listing leaves out: they come and go without the user's doing."""
 
-_own: list[str] = []
+_own: tuple[str, ...] = ()
 _roots: tuple[str, ...] = ()
 _dots = "\0"
 
 
 def exclude(path: str | os.PathLike[str]) -> None:
     """Never count a folder and what is in it: a store's, a ledger's."""
+    global _own  # noqa: PLW0603 - a process has one list of them
     folder = os.path.abspath(os.fspath(path))
-    for known in {folder, os.path.realpath(folder)}:
-        if known + os.sep not in _own:
-            _own.append(known + os.sep)
-    hidden.add(os.path.basename(folder))
+    _own = (*{*_own, folder + os.sep, os.path.realpath(folder) + os.sep},)
     prepare()
+
+
+def own(path: str) -> bool:
+    """Whether an absolute path is such a folder, or lies in one."""
+    return (path + os.sep).startswith(_own)
 
 
 def prepare() -> None:
@@ -79,7 +84,7 @@ def prepare() -> None:
 
 def excluded(path: str) -> bool:
     """Whether an absolute path never counts."""
-    if (path + "/").startswith(_roots) or path.endswith(".pyc"):
+    if path.endswith(".pyc") or ((path + "/").startswith(_roots) and not path.startswith(_MEDIA)):
         return True
     if any(part in path for part in _PARTS):
         return True
@@ -94,7 +99,22 @@ def absolute(path: str, base: str) -> str:
     """A path as written, made absolute without following links."""
     if not os.path.isabs(path):
         path = os.path.join(base, path)
-    return os.path.normpath(path) if "/." in path or "//" in path or path.endswith("/") or os.sep != "/" else path
+    if not ("/." in path or "//" in path or path.endswith("/") or os.sep != "/"):
+        return path
+    return path if "/../" in path and _leaves_link(path) else os.path.normpath(path)
+
+
+def _leaves_link(path: str) -> bool:
+    """Whether `..` goes up from a folder that is a link: to the parent of where it leads, which no text tells."""
+    folder = ""
+    for part in path.split("/"):
+        if part != "..":
+            folder = f"{folder}/{part}" if part not in {"", "."} else folder
+        elif os.path.islink(folder):
+            return True
+        else:
+            folder = folder.rpartition("/")[0]
+    return False
 
 
 def subject_of(path: str, written: str, base: str) -> str:
@@ -130,10 +150,7 @@ def _installation() -> tuple[str, ...]:
     known = {os.path.dirname(os.__file__)}
     known.update(getattr(site, "getsitepackages", list)())
     known.add(getattr(site, "getusersitepackages", str)())
-    for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
-        if os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
-            known.add(prefix)
-        else:
-            known.update(os.path.join(prefix, name) for name in _FOLDERS)
+    prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+    known.update(os.path.join(prefix, name) for prefix in prefixes for name in _FOLDERS)
     known |= {os.path.realpath(path) for path in known if path}
     return tuple(sorted(os.path.abspath(path) + os.sep for path in known if path))

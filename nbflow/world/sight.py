@@ -245,7 +245,8 @@ class Sight:
     def renames(self, source: str, target: str, written: str) -> None:
         """A file or folder is about to be renamed, over the target if there is one."""
         notes = self.noted()
-        for path in [path for path in notes.writes if path == source or path.startswith(source + os.sep)]:
+        inside = f"{source}{os.sep}" if source else "\0"  # from where nothing counts nothing was written
+        for path in [path for path in notes.writes if path == source or path.startswith(inside)]:
             old = notes.writes.pop(path)
             if old.existed:
                 notes.touched.add("files")

@@ -1,13 +1,14 @@
 """Facts about distributions: their versions, for those that the user's code imported during a run.
 
 Only imports that the user's own code asks for count: each of them brings a dozen others along, and a hit
-should not look up thirty versions. A version is looked up once in a process, from the name of the
-`*.dist-info` folder (0.2 ms), without parsing metadata.
+should not look up thirty versions. A version is told by the name of the `*.dist-info` folder (0.2 ms), without
+parsing metadata, and looked up again when that folder is gone: a kernel outlives `%pip install`. Of a module that
+is imported, what is in memory counts.
 """
 
+import os
 import re
 import sys
-from functools import cache
 
 from nbflow.trace import Fact
 
@@ -29,18 +30,30 @@ _ALIASES = {
     "umap": "umap-learn",
     "yaml": "PyYAML",
 }
+_MODULES = {distribution: module for module, distribution in _ALIASES.items()}
+
+_known: dict[str, tuple[str, str]] = {}  # versions, and the folders that tell them
 
 
-@cache
 def distribution(name: str) -> str | None:
     """The version of an installed distribution, None if there is none of that name."""
+    known = _known.get(name)
+    if known is None or not (_MODULES.get(name, name) in sys.modules or os.access(known[1], os.F_OK)):
+        known = _look(name)
+        if known is None:
+            return None
+        _known[name] = known
+    return known[0]
+
+
+def _look(name: str) -> tuple[str, str] | None:
     from importlib import metadata  # noqa: PLC0415 - 10 ms at start-up, and few runs import anything
 
     try:
         found = metadata.distribution(name)
-        folder = getattr(getattr(found, "_path", None), "name", "")
-        told = re.fullmatch(r"[^-]+-([^-]+)\.dist-info", folder)
-        return told[1] if told else found.version
+        folder = str(getattr(found, "_path", ""))
+        told = re.fullmatch(r"[^-]+-([^-]+)\.dist-info", os.path.basename(folder))  # noqa: PTH119 - as `_path` may be of any sort
+        return told[1] if told else found.version, folder
     except Exception:  # noqa: BLE001 - damaged metadata, of whatever sort, is no version
         return None
 

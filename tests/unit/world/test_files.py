@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nbflow.trace import Fact
-from nbflow.world import broken, files, watch
+from nbflow.world import broken, exclude, files, watch
 
 YEAR = 365 * 24 * 3600 * 10**9
 
@@ -129,6 +129,25 @@ def test_relative_paths_move_with_the_project(folder, monkeypatch):
     assert broken(fact) is None
 
 
+def test_out_of_a_linked_folder():
+    """The system goes up from where a link leads: of another path nothing would be known, and the hit be stale."""
+    os.makedirs("real/below")
+    Path("real/a.csv").write_text("1")
+    os.symlink("real/below", "link")
+    fact = only(Path("link/../a.csv").read_text)
+    assert broken(fact) is None
+    Path("real/a.csv").write_text("2")
+    assert broken(fact) == f"{fact.subject} changed"
+
+
+def test_lock_files_count_when_they_are_read():
+    """A report on `uv.lock` would be stale; to hold a lock would be an effect."""
+    Path("uv.lock").write_text("1")
+    assert only(Path("uv.lock").read_text).subject == "uv.lock"
+    facts, touched = seen(lambda: os.close(os.open("x.lock", os.O_RDWR | os.O_CREAT | os.O_TRUNC)))
+    assert (facts, touched) == ({}, frozenset())
+
+
 def test_absolute_paths_stay(folder, monkeypatch):
     """The same absolute path from another folder would be a miss."""
     (folder / "x.csv").write_text("1")
@@ -231,6 +250,21 @@ def test_atomic_replace_counts_as_writing():
     assert touched == {"files"}
     Path("out.csv").unlink()
     assert holds(facts) == ["out.csv is gone"]
+
+
+def test_moved_in_from_where_nothing_counts(folder):
+    """All that was written before would be forgotten: a hit would not mind that it is gone."""
+    os.mkdir("cache-of-mine")
+    exclude(folder / "cache-of-mine")
+    Path("cache-of-mine/x").write_text("1")
+
+    def run():
+        Path("out.csv").write_text("1")
+        os.rename("cache-of-mine/x", "b.csv")
+
+    facts, touched = seen(run)
+    assert {subject for _, subject in facts} == {"out.csv", "b.csv"}
+    assert touched == {"files"}
 
 
 def test_renamed_folder_takes_its_files_along():
@@ -336,6 +370,18 @@ def test_notes_of_tools_are_in_no_listing():
     for name in (".nbflow", ".ipynb_checkpoints", "__pycache__"):
         os.mkdir(name)
     assert broken(fact) is None
+
+
+def test_folder_that_is_called_like_a_store(folder):
+    """New data below any folder called `results` would go unnoticed once results are kept in one of that name."""
+    os.makedirs("data/results")
+    Path("data/results/a.csv").write_text("1")
+    exclude(folder / "results")
+    beside, fact = only(os.listdir, "."), only(glob.glob, "data/results/*.csv")
+    os.mkdir("results")
+    assert broken(beside) is None
+    Path("data/results/b.csv").write_text("1")
+    assert broken(fact) == f"the listing of {fact.subject} changed"
 
 
 @pytest.mark.parametrize(

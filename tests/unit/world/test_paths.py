@@ -1,6 +1,7 @@
 """Which paths never count, and how a counted one is named."""
 
 import os
+import subprocess
 import sys
 import sysconfig
 
@@ -39,7 +40,9 @@ def test_never_counted(path):
     assert paths.excluded(path)
 
 
-@pytest.mark.parametrize("path", ["/data/a.csv", "/usr/src/app/a.csv", "/srv/etc/a", "/tmp/a.csv", "/"])
+@pytest.mark.parametrize(
+    "path", ["/data/a.csv", "/usr/src/app/a.csv", "/srv/etc/a", "/tmp/a.csv", "/", "/run/media/me/a.csv"]
+)
 def test_counted(path):
     """A user's own data would be ignored."""
     assert not paths.excluded(path)
@@ -64,6 +67,18 @@ def test_subject(written, subject):
     """A moved project would miss, or another project's file hit."""
     path = paths.absolute(written, "/base")
     assert paths.subject_of(path, written, "/base") == subject
+
+
+def test_environment_made_in_the_project(tmp_path):
+    """After `python -m venv .` neither data nor modules of the project would count."""
+    (tmp_path / "pyvenv.cfg").touch()
+    source = (
+        "import os; from nbflow.world import paths; paths.prepare(); names = %r; print(*map(paths.excluded, names))"
+    )
+    names = [str(tmp_path / name) for name in ("data/a.csv", "lib/python3/site-packages/a/b.csv")]
+    prefix = f"import sys; sys.prefix = sys.exec_prefix = {str(tmp_path)!r}; "
+    ran = subprocess.run([sys.executable, "-c", prefix + source % names], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False", "True"]
 
 
 def test_whose_code():

@@ -17,7 +17,7 @@ import pytest
 
 from nbflow.errors import StepTimeout
 from nbflow.trace import Fact
-from nbflow.world import adopt, broken, exclude, unseen, watch
+from nbflow.world import adopt, broken, exclude, unseen, versions, watch
 from nbflow.world.current import current, running
 
 
@@ -452,3 +452,23 @@ def test_distribution_imported_by_the_user():
     assert broken(fact) is None
     assert broken(fact._replace(hint="0.1", digest="0")) == f"six 0.1 → {six.__version__}"
     assert broken(fact._replace(subject="no-such-thing")) == "no-such-thing is gone"
+
+
+def test_distribution_changed_in_a_running_kernel(folder, monkeypatch):
+    """After `%pip install -U` a cell would hit with what the old version made, until the kernel is started anew."""
+    installed = folder / "installed"
+    (installed / "made_up-1.0.dist-info").mkdir(parents=True)
+    (installed / "made_up.py").touch()
+    monkeypatch.syspath_prepend(str(installed))
+    monkeypatch.delitem(sys.modules, "made_up", raising=False)
+    known = versions.fact("made_up")
+    assert (known.hint, broken(known)) == ("1.0", None)
+    (installed / "made_up-1.0.dist-info").rename(installed / "made_up-2.0.dist-info")
+    assert broken(known) == "made_up 1.0 → 2.0"
+    monkeypatch.setitem(sys.modules, "made_up", object())
+    assert versions.fact("made_up").hint == "2.0"
+    (installed / "made_up-2.0.dist-info").rename(installed / "made_up-3.0.dist-info")
+    assert versions.fact("made_up").hint == "2.0", "which is what is in memory"
+    assert versions.distribution("not_yet") is None
+    (installed / "not_yet-1.0.dist-info").mkdir()
+    assert versions.distribution("not_yet") == "1.0"
