@@ -4,12 +4,12 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from nbflow.session import Settings, session
+from nbflow.session import DEFAULTS, Settings, session
 from nbflow.store import project_settings
 
 __all__ = ["IN_PROJECT", "Setting", "effective"]
 
-IN_PROJECT = frozenset({"store", "verify", "max_size", "durability"})
+IN_PROJECT = frozenset({"store", "verify", "max_size", "durability", "tag_limits"})
 """Settings that pyproject.toml may have, there with a hyphen."""
 
 
@@ -22,7 +22,7 @@ class Setting(NamedTuple):
 
 
 def effective(environ: Mapping[str, str] = os.environ) -> list[Setting]:
-    """What holds in this process.
+    """What holds in this process; of what tasks say themselves only what was set for all of them.
 
     Raises:
         StoreError: There is no folder that could be a store.
@@ -53,5 +53,10 @@ def _values(environ: Mapping[str, str], table: Mapping[str, Any]) -> dict[str, s
         "verify": session.settings.verify or environ.get("NBFLOW_VERIFY") or str(table.get("verify", "full")),
         "durability": session.durability,
         "max_size": f"{store.stats().max_size:,} bytes",
+        "tag_limits": ", ".join(f"{tag}={most}" for tag, most in session.limits.places.items()) or "none",
+    }
+    settings = session.settings
+    values |= {
+        name: str(value) for name in (*DEFAULTS, "task_runner") if (value := getattr(settings, name)) is not None
     }
     return {name: values[name] for name in Settings.__dataclass_fields__ if name in values}

@@ -46,6 +46,16 @@ Errors = type[Exception] | str | tuple[type[Exception] | str, ...]
 HOOKS = ("on_running", "on_completion", "on_failure", "on_commit", "on_rollback")
 """The options that are lists of functions."""
 
+_SWITCHES = (
+    "persist_result",
+    "refresh_cache",
+    "stale_on_error",
+    "cache_result_in_memory",
+    "log_prints",
+    "hooks_on_hits",
+    "retry_after_yield",
+)
+
 _MOST = 50
 """Delays of a list at most, as in Prefect."""
 
@@ -214,6 +224,7 @@ class TaskOptions:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         self._check_numbers()
+        self._check_switches()
         self._check_delay()
         self._check_conditions()
         self._check_key()
@@ -234,6 +245,11 @@ class TaskOptions:
                 raise ConfigurationError(f"{name}={value!r}: give more than nothing, or None for no limit")
         if self.isolate not in {None, "process"}:
             raise ConfigurationError(f'isolate={self.isolate!r}: give "process", or None')
+
+    def _check_switches(self) -> None:
+        for name in _SWITCHES:
+            if isinstance(value := getattr(self, name), str):
+                raise ConfigurationError(f"{name}={value!r}: give True or False")
 
     def _check_conditions(self) -> None:
         if isinstance(self.retry_on, type) or not callable(self.retry_on):

@@ -26,16 +26,31 @@ from nbflow.store import Store, Verify, open_store, project_settings, size_of, v
 from nbflow.task_runners import TaskRunner
 from nbflow.world import exclude
 
-__all__ = ["PANELS", "Session", "Settings", "configure", "session"]
+__all__ = ["DEFAULTS", "PANELS", "Session", "Settings", "configure", "session", "switch_of"]
 
 PANELS = ("auto", "widget", "keep", "basic", "html", "text", "off")
 _OFF = frozenset({"0", "off", "false", "no"})
+_ON = frozenset({"1", "on", "true", "yes"})
+
+
+def switch_of(given: Any, what: str) -> bool:
+    """Whether something is on: True or False, or a word for it, as in the environment.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    word = str(given).lower()
+    if word not in _ON | _OFF:
+        raise ConfigurationError(f"{what}={given!r}: give True or False, or on or off")
+    return word in _ON
+
 
 _READ: Final[dict[str, Callable[[Any, str], Any]]] = {
     "verify": verify_of,
     "durability": durability_of,
     "max_size": size_of,
     "tag_limits": limits_of,
+    **dict.fromkeys(("cache", "strict", "persist_result", "refresh_cache"), switch_of),
 }
 """Settings that are checked, and made of what was written, by a function of their own."""
 

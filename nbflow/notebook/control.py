@@ -4,6 +4,7 @@ A command is a function: what may be written behind its name is its signature, w
 usage errors and completion are read from there.
 """
 
+import ast
 import inspect
 import math
 import shlex
@@ -23,12 +24,12 @@ from nbflow.durable.history import history
 from nbflow.durable.ledger import ledger_of
 from nbflow.durable.recorder import Run
 from nbflow.durations import ago, spell
-from nbflow.engine.slot import NO_ENTRY
 from nbflow.errors import ConfigurationError, NbflowError
 from nbflow.explanation import cause
 from nbflow.notebook.words import flags_of, taken, usage
-from nbflow.session import configure, session
+from nbflow.session import Settings, configure, session
 from nbflow.spelling import near
+from nbflow.store import Store
 from nbflow.widget import plain
 from nbflow.widget.lines import line_of
 from nbflow.widget.rows import Row, fold
@@ -37,7 +38,6 @@ __all__ = ["complete", "nbflow"]
 
 _SHOWN: Final = 20
 """Runs that `history` lists."""
-_VALUES: Final = {"true": True, "on": True, "false": False, "off": False, "none": None}
 
 
 def nbflow(line: str) -> Any:
@@ -64,7 +64,7 @@ def complete(line: str, symbol: str) -> list[str]:
     if symbol.startswith("-"):
         return [each for each in flags_of(COMMANDS[name]) if each.startswith(symbol)]
     try:
-        known = [f"{each.name}=" for each in effective()] if name == "config" else _tasks(name)
+        known = [f"{each}=" for each in Settings.__dataclass_fields__] if name == "config" else _tasks(name)
     except NbflowError:
         return []
     return [each for each in known if each.startswith(symbol)]
@@ -74,7 +74,7 @@ def _tasks(name: str) -> list[str]:
     """Names of tasks that a command may be asked about."""
     if "task" not in inspect.signature(COMMANDS[name]).parameters:
         return []
-    ran = {event.task for event in session.recent if isinstance(event, e.Began)}
+    ran = {event.task for event in tuple(session.recent) if isinstance(event, e.Began)}
     kept = {each.task for each in session.store.stats().tasks if each.entries}
     return sorted(ran | kept if name in {"explain", "history"} else kept)
 
@@ -83,8 +83,13 @@ def _say(*lines: str) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
+def _where(task: str | None) -> Store:
+    """Where results of a task are kept: it may have a store of its own."""
+    return (session.store_of(task) if task else None) or session.store
+
+
 def _none(task: str | None) -> None:
-    where = session.store
+    where = _where(task)
     _say(f"nothing is kept of {task!r}{inventory.known(where)}" if task else f"nothing is kept in {where.folder}")
 
 
@@ -97,7 +102,7 @@ def _panel() -> Any:
 
 def _ls(task: str | None = None, *, jobs: bool = False) -> None:
     """What is kept: all tasks, or the results of one; --jobs: how far jobs are, and effects in doubt."""
-    store, now = session.store, session.clock.time()
+    store, now = _where(task), session.clock.time()
     if jobs:
         _jobs(now)
         return
@@ -125,22 +130,31 @@ def _jobs(now: float) -> None:
 
 def _explain(task: str | None = None) -> None:
     """Why the latest step ran or did not, part by part."""
-    names = {event.step: event.task for event in session.recent if isinstance(event, e.Began)}
-    for event in reversed(session.recent):
+    recent = tuple(session.recent)  # steps of other threads go on meanwhile
+    names = {event.step: event.task for event in recent if isinstance(event, e.Began)}
+    for event in reversed(recent):
         name = names.get(event.step)
-        if isinstance(event, (e.Hit, e.Missed)) and name is not None and task in (None, name):
+        if name is None or task not in (None, name):
+            continue
+        if isinstance(event, e.Hit):
             _say(f"{name}: {_told(event)}")
-            if isinstance(event, e.Missed) and event.traits:
-                _, differences = cause(session.store, name, NO_ENTRY, event.traits)
-                _say(*(f"  {each}" for each in differences))
+            return
+        if isinstance(event, e.Missed):
+            _say(*_missed(name, event))
             return
     _say(f"no step{f' of {task!r}' if task else ''} was looked up in this session")
 
 
-def _told(event: e.Hit | e.Missed) -> str:
+def _missed(name: str, event: e.Missed) -> list[str]:
+    head = f"{name}: missed {ago(session.clock.time() - event.at)}"
+    if not event.traits:
+        return [f"{head}: {event.why}"]
+    why, differences = cause(_where(name), name, event.why, event.traits, event.at)
+    return [f"{head}: {why}", *(f"  {each}" for each in differences[1:])]
+
+
+def _told(event: e.Hit) -> str:
     when = ago(session.clock.time() - event.at)
-    if isinstance(event, e.Missed):
-        return f"missed {when}: {event.why}"
     if event.stale:
         return f"stale result {when}: {event.stale}"
     return f"hit {when}, made {ago(event.age)} before, saved {spell(event.saved)}"
@@ -194,7 +208,7 @@ def _clear(task: str | None = None, *, all: bool = False) -> None:
     """Drop what is kept of a task, or everything."""
     if (task is None) != all:
         raise ConfigurationError("clear: name a task, or give --all")
-    dropped = session.store.clear(task)
+    dropped = _where(task).clear(task)
     if dropped:
         _say(f"dropped {plain.spell_count(dropped, 'result')}")
     else:
@@ -203,7 +217,7 @@ def _clear(task: str | None = None, *, all: bool = False) -> None:
 
 def _prune(task: str | None = None, *, max_size: str | None = None, older: str | None = None) -> None:
     """Drop what is older (30d) or too much (5GB); without flags, what is beyond the store's bound."""
-    said = inventory.pruned(session.store, max_size, older, task)
+    said = inventory.pruned(_where(task), max_size, older, task)
     if said is None:
         _none(task)
     else:
@@ -216,8 +230,9 @@ def _stats() -> None:
     if stats.tasks:
         _say(*plain.table(*inventory.saved_by_tasks(stats.tasks)))
     _say(inventory.total(stats, session.store))
-    kinds = Counter(type(event).__name__ for event in session.recent)
-    saved = sum(event.saved for event in session.recent if isinstance(event, e.Hit))
+    recent = tuple(session.recent)
+    kinds = Counter(type(event).__name__ for event in recent)
+    saved = sum(event.saved for event in recent if isinstance(event, e.Hit))
     _say(f"this session: {kinds['Hit']:,} from the store, {kinds['Missed']:,} computed, {spell(saved)} saved")
 
 
@@ -228,10 +243,18 @@ def _config(*changes: str) -> None:
         name, equals, text = change.partition("=")
         if not equals:
             raise ConfigurationError(f"config {change}: write NAME=VALUE")
-        values[name] = _VALUES.get(text.lower(), text) if text.lower() == "none" or name != "panel" else text
+        values[name] = _value(text)
     configure(**values)
     width = max(len(each.name) for each in effective())
     _say(*(f"{each.name:<{width}} = {each.value}  ({each.source})" for each in effective()))
+
+
+def _value(text: str) -> Any:
+    """A setting as Python would write it; what is no literal is text."""
+    try:
+        return None if text.lower() == "none" else ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _help() -> None:

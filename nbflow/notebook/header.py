@@ -200,11 +200,14 @@ def _value(flag: Flag, word: str, namespace: Mapping[str, Any]) -> Any:
     if not isinstance(given, str):
         if flag.many:
             return (*given,) if isinstance(given, (list, tuple, set)) else (given,)
-        return given
+        if flag.of_task:
+            return given
+        given = ",".join(map(str, given)) if isinstance(given, (list, tuple, set, frozenset)) else str(given)
     try:
         return flag.parse(given)
     except ConfigurationError as error:
-        _fail(f"{flag.text}: {_in_flags(str(error))}")
+        said = _in_flags(str(error))
+        _fail(said if said.startswith(flag.text) else f"{flag.text}: {said}")
 
 
 _FILLED_IN = re.compile(r"[${]")

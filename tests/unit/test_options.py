@@ -65,6 +65,13 @@ def test_ignore_is_no_string():
     assert TaskOptions(ignore=["log"]).ignore == frozenset({"log"})
 
 
+@pytest.mark.parametrize("name", ["persist_result", "refresh_cache", "log_prints", "stale_on_error"])
+def test_a_switch_is_no_word(name):
+    """`persist_result="no"` would keep everything."""
+    with pytest.raises(ConfigurationError, match=f"{name}='no': give True or False"):
+        TaskOptions(**{name: "no"})
+
+
 def test_a_misspelt_option_names_the_nearest():
     """`retrys=3` would be silently ignored, or the message would not help."""
     with pytest.raises(ConfigurationError, match="'retrys'; did you mean 'retries'"):

@@ -9,17 +9,18 @@ from typing import Any, Final
 from nbflow.cli.checks.check import Check, fail, ok, warn
 from nbflow.configuration import IN_PROJECT
 from nbflow.durable.ledger import durability_of
+from nbflow.engine.limits import limits_of
 from nbflow.errors import ConfigurationError
 from nbflow.eventlog import VARIABLE
-from nbflow.session import PANELS, Settings, session
+from nbflow.session import DEFAULTS, PANELS, Settings, session, switch_of
 from nbflow.spelling import near
 from nbflow.store import project_settings, size_of, verify_of
 
 __all__ = ["checks"]
 
-_SWITCHES: Final = ("0", "off", "false", "no", "1", "on", "true", "yes")
+_IN_CODE: Final = frozenset({*DEFAULTS, "task_runner"})
 _VARIABLES: Final = {
-    **{f"NBFLOW_{name.upper()}": name for name in Settings.__dataclass_fields__ if name != "task_runner"},
+    **{f"NBFLOW_{name.upper()}": name for name in Settings.__dataclass_fields__ if name not in _IN_CODE},
     "NBFLOW_STORE_KEY_FILE": "",
     VARIABLE: "",
 }
@@ -41,8 +42,9 @@ _FORMS: Final[Mapping[str, Callable[[Any, str], object]]] = {
     "max_size": size_of,
     "durability": durability_of,
     "panel": _one_of(PANELS),
-    "cache": _one_of(_SWITCHES),
-    "strict": _one_of(_SWITCHES),
+    "cache": switch_of,
+    "strict": switch_of,
+    "tag_limits": limits_of,
 }
 
 

@@ -1,0 +1,102 @@
+"""`%nbflow`, without a kernel: what each command says is read from what it prints."""
+
+import threading
+
+import pytest
+from IPython.core.error import UsageError
+
+from nbflow import task
+from nbflow.events import Began, Hit
+from nbflow.notebook.control import complete, nbflow
+from nbflow.session import session
+
+
+def test_a_task_with_a_store_of_its_own(fresh, tmp_path, capsys):
+    """`ls` and `clear` would say that nothing is kept, and `explain` compare with what lies elsewhere."""
+
+    @task(name="own", result_storage=tmp_path / "own", cache_policy=None, persist_result=True)
+    def own(n):
+        return n
+
+    own(1)
+    own(2)
+    nbflow("explain own")
+    assert "input n 1 → 2" in capsys.readouterr().out
+    nbflow("ls own")
+    assert capsys.readouterr().out.count("just now") == 4
+    nbflow("clear own")
+    assert capsys.readouterr().out == "dropped 2 results\n"
+    assert not own.is_cached(1)
+
+
+def test_a_miss_is_explained_by_what_was_there_then(fresh, tmp_path, capsys):
+    """A step would be said to differ from siblings that came later, or in its inputs where a file changed."""
+    data = tmp_path / "a.csv"
+    data.write_text("1")
+
+    @task(name="read", persist_result=True)
+    def read(path, n):
+        return path.read_text(), n
+
+    read(data, 1)
+    nbflow("explain read")
+    assert capsys.readouterr().out == "read: missed just now: first run\n"
+    read(data, 2)
+    data.write_text("22")
+    read(data, 1)
+    nbflow("explain read")
+    assert capsys.readouterr().out == f"read: missed just now: {data} changed\n"
+
+
+def test_steps_that_run_meanwhile(fresh, capsys):
+    """A look at what is kept would end in a RuntimeError while submitted steps go on."""
+    over = threading.Event()
+
+    def tell():
+        for number in range(10**9):
+            if over.is_set():
+                return
+            session.recent.append(Began(number, 0.0, "busy", (), None))
+            session.recent.append(Hit(number, 0.0, 1.0, 1.0, 1))
+
+    thread = threading.Thread(target=tell)
+    thread.start()
+    try:
+        for _ in range(10):
+            for line in ("explain", "explain none", "stats", "history none"):
+                nbflow(line)
+            assert complete("%nbflow history bu", "bu") == ["busy"]
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("cache=0", "cache", False),
+        ("cache=off", "cache", False),
+        ("cache=True", "cache", True),
+        ("strict=no", "strict", False),
+        ("strict=1", "strict", True),
+        ("refresh_cache=yes", "refresh_cache", True),
+        ("panel=off", "panel", "off"),
+        ("retries=3", "retries", 3),
+        ("tag_limits=api=2,db=1", "tag_limits", {"api": 2, "db": 1}),
+        ("cache=none", "cache", None),
+    ],
+)
+def test_settings_as_they_are_written(fresh, capsys, line, name, value):
+    """`config cache=0` would leave caching on, and `retries` could not be set at all."""
+    nbflow(f"config {line}")
+    assert getattr(session.settings, name) == value
+    assert type(getattr(session.settings, name)) is type(value)
+    shown = f"{name} " in capsys.readouterr().out
+    assert shown, "what was set is among what holds"
+    assert complete(f"%nbflow config {name}", name) == [f"{name}="]
+
+
+def test_a_switch_is_on_or_off(fresh):
+    """A word that means neither would turn on what should be off."""
+    with pytest.raises(UsageError, match="cache='never': give True or False"):
+        nbflow("config cache=never")
