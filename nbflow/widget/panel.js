@@ -73,6 +73,7 @@ export function open(model, draw = callback => requestAnimationFrame(callback)) 
   const merge = changes => {
     for (const change of changes) {
       const row = store.rows.get(change.id);
+      if (!row && change.n === undefined) continue; // what told of it was lost: the next checkpoint has it
       if (!row) {
         store.rows.set(change.id, { ...change });
         store.sorted = false;
@@ -241,7 +242,7 @@ function view(store, model, el) {
   const uid = `${model.get("uid")}-${Math.random().toString(36).slice(2, 8)}`;
   const ui = { filter: "", only: "", sort: "steps", unfolded: new Set() };
   let lines = [], arranged = "", chosen = null, touched = false, wasActive = store.active(), number = 0;
-  let note = "", noteUntil = 0, confirm = 0, spoken = "";
+  let note = "", noteUntil = 0, asking = 0, spoken = "";
   el.classList.add("nbflow-panel");
 
   const icon = make("span", { class: "icon", "aria-hidden": "true" });
@@ -316,22 +317,30 @@ function view(store, model, el) {
   function act(action) {
     const element = buttons[action];
     if (element.getAttribute("aria-disabled") === "true") return tell(element.why);
-    if (action === "clear" && Date.now() > confirm) {
+    if (action === "clear" && !asking) {
       const kept = targets().filter(row => row.y || row.s === "Cached");
       const bytes = kept.reduce((sum, row) => sum + (row.y ?? 0), 0);
-      confirm = Date.now() + CONFIRM;
       element.textContent = `⌫ drop ${size(bytes)}?`;
       tell(`Press again to drop ${kept.length === 1 ? nameOf(kept[0]) : steps(kept.length)}, ${size(bytes)}.`, CONFIRM);
-      setTimeout(() => { element.textContent = element.label; }, CONFIRM);
+      asking = setTimeout(forget, CONFIRM);
       return undefined;
     }
-    confirm = 0;
-    element.textContent = element.label;
+    forget();
     return send(action, chosen === null ? {} : typeof chosen === "number" ? { id: chosen } : { task: chosen });
+  }
+
+  // Who agrees, agrees to what was asked of what was chosen then.
+  function forget() {
+    if (!asking) return;
+    clearTimeout(asking);
+    asking = 0;
+    note = "";
+    buttons.clear.textContent = buttons.clear.label;
   }
 
   function choose(next, open = !detail.hidden) {
     touched = true;
+    forget();
     chosen = next;
     if (open && typeof next === "number" && next !== null) unfoldDetail(next);
     else if (typeof next !== "number") detail.hidden = true;
@@ -546,7 +555,7 @@ function view(store, model, el) {
     const row = typeof chosen === "number" ? store.rows.get(chosen) : undefined;
     if (detail.hidden || !row) { detail.hidden = true; return; }
     const more = store.details.get(row.id) ?? {};
-    const shown = JSON.stringify([row.s, row.w, row.e, row.key, more]);
+    const shown = JSON.stringify([row.id, nameOf(row), row.s, row.w, row.e, row.key, more]);
     if (detail.shown === shown) return;
     const log = detail.querySelector("pre.log"), atEnd = !log || log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
     detail.shown = shown;

@@ -82,6 +82,10 @@ class Shown:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return self.bundle()
 
+    def __repr__(self) -> str:
+        """The rows as text, for a terminal."""
+        return str(bundle(self._board.view(_SAVED), rich=False)["text/plain"])
+
     def _ipython_display_(self) -> None:
         if self._output is not None:
             self._output.show(self.bundle())

@@ -263,7 +263,11 @@ def fragile(n):
     if not fixed: raise ValueError("bad")
     return n
 
-quick(1), quick(2)
+@task(persist_result=False)
+def bare(n):
+    return n
+
+quick(1), quick(2), bare(1), bare(2)
 waits, fails = shaky.submit(1), fragile.submit(1)
 other = shaky.submit(2)
 """
@@ -284,9 +288,13 @@ def test_each_button_does_what_it_says_and_says_what_it_did(note):
     expect(said).to_have_text("Nothing waits for a retry.")
     panel.locator("button.act.refresh").click()
     expect(said).to_contain_text("will run again the next time")
-    line("quick(2)").click()
-    panel.locator("button.act.clear").click()
-    expect(said).to_contain_text("Press again to drop quick(2)")
+    for each in ("bare(1)", "bare(2)"):  # but for their names there is no difference
+        line(each).click()
+        expect(panel.locator(".detail .title")).to_contain_text(each)
+    for each in ("quick(1)", "quick(2)"):  # what is agreed to of one is not of another
+        line(each).click()
+        panel.locator("button.act.clear").click()
+        expect(said).to_contain_text(f"Press again to drop {each}")
     assert opened.ask("print(quick.is_cached(1), quick.is_cached(2))").strip() == "False True"
     expect(panel.locator("button.act.clear")).to_have_text("⌫ clear")  # the question is over after 3 s
     panel.locator("button.act.clear").dblclick()

@@ -53,6 +53,7 @@ def test_a_panel_that_is_opened_late_knows_what_happened_before(fresh):
     shown = dashboard.panel()
     try:
         assert "2 steps · 1 cached" in shown.bundle()["text/plain"]
+        assert "2 steps · 1 cached" in repr(shown), "in a terminal"
         assert dashboard.panel() is shown, "one for the session, shown as often as one likes"
         first(3)
         assert "3 steps" in shown.bundle()["text/plain"]

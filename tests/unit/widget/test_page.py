@@ -87,6 +87,18 @@ def test_patches_are_put_together_and_a_gap_is_healed():
     assert lost != healed and healed == whole
 
 
+def test_a_row_whose_beginning_was_lost_waits_for_the_next_checkpoint():
+    """Else one lost message would stop all views from being drawn: of that row not even its state is known."""
+    _, _, told = sent(*started(1))
+    code = """
+        const store = open(model, run => run());
+        const ui = { filter: "", only: "", sort: "steps", unfolded: new Set() };
+        on["msg:custom"]({ k: "p", s: 9, t: 1, h: store.head, r: [{ id: 7, w: "miss" }] });
+        say(arrange(store, ui).map(line => line.row.id));
+    """
+    assert node(code, **told) == [[1]]
+
+
 def test_clocks_stand_still_when_the_kernel_is_silent():
     """Else a panel whose kernel has died would seem to run for ever."""
     _, _, told = sent(*started(1))
