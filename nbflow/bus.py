@@ -28,7 +28,10 @@ class Bus:
                 sink(event)
             except Exception as error:  # noqa: BLE001 - whatever a sink does, the step goes on
                 self.leave(sink)
-                self.warn(f"{sink!r} no longer hears of steps, it raised {error!r}")
+                name = getattr(sink, "__qualname__", type(sink).__name__)
+                self.warn(
+                    f"{name} raised {type(error).__name__}: {error}; it hears of no more steps until it joins again"
+                )
 
     def join(self, sink: Sink) -> None:
         """Let a sink hear all events from now on; a second time changes nothing."""

@@ -9,13 +9,13 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from numbers import Real
 from typing import Any, Self, cast
 
 from nbflow.cache_policies import CachePolicy, KeyFunction
 from nbflow.durations import Duration, seconds
 from nbflow.errors import ConfigurationError
+from nbflow.spelling import near
 
 __all__ = [
     "HOOKS",
@@ -24,6 +24,7 @@ __all__ = [
     "Errors",
     "Hook",
     "TaskOptions",
+    "hooks_of",
     "is_tenacity",
     "option",
     "parse_delay",
@@ -230,7 +231,7 @@ class TaskOptions:
         self._check_key()
         self._check_words()
         for name in HOOKS:
-            object.__setattr__(self, name, _hooks(name, getattr(self, name)))
+            object.__setattr__(self, name, hooks_of(name, getattr(self, name)))
 
     def _check_numbers(self) -> None:
         count, factor = cast("Any", self.retries), cast("Any", self.retry_jitter_factor)
@@ -258,7 +259,7 @@ class TaskOptions:
         for name in ("retry_condition_fn", "retry_if_result"):
             value = getattr(self, name)
             if value is not None and not callable(value):
-                raise TypeError(f"{name}={value!r}: give a function")
+                raise _NoFunctionError(f"{name}={value!r}: give a function")
 
     def _check_key(self) -> None:
         if self.cache_policy is not None and not isinstance(self.cache_policy, CachePolicy):
@@ -321,19 +322,27 @@ def check_name(name: str) -> None:
     """Refuse an option that there is not, and name the nearest one."""
     known = [each.name for each in fields(TaskOptions)]
     if name not in known:
-        near = get_close_matches(name, known, 1)
-        raise ConfigurationError(f"there is no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        raise ConfigurationError(f"there is no option {name!r}{near(name, known)}")
 
 
-def _hooks(name: str, hooks: Any) -> tuple[Hook, ...]:
+class _NoFunctionError(ConfigurationError, TypeError):
+    """What was given is no function, or no list of them; a `TypeError` as well, as it is in Prefect."""
+
+
+def hooks_of(name: str, hooks: Any) -> tuple[Hook, ...]:
+    """Functions as an option of a task or a flow gives them.
+
+    Raises:
+        ConfigurationError: They are no list, or one of them cannot be called.
+    """
     if hooks is None:
         return ()
-    if callable(hooks) or not isinstance(hooks, Iterable):
-        raise TypeError(f"{name}={hooks!r}: give a list of functions")
+    if isinstance(hooks, str) or callable(hooks) or not isinstance(hooks, Iterable):
+        raise _NoFunctionError(f"{name}={hooks!r}: give a list of functions")
     made = tuple(hooks)
     for each in made:
         if not callable(each):
-            raise TypeError(f"{name} has {each!r}: give functions")
+            raise _NoFunctionError(f"{name} has {each!r}: give a list of functions")
     return made
 
 

@@ -56,7 +56,7 @@ def parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     name = name.strip()
     if not equals or not name.isidentifier() or keyword.iskeyword(name):
-        raise ConfigurationError(f"-p {text!r}: write name=value")
+        raise ConfigurationError(f"-p {text!r}: write NAME=VALUE, with a name that Python takes")
     try:
         return name, ast.literal_eval(value.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):

@@ -5,9 +5,8 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Final, Self
 
-from nbflow.engine.hooks import checked
 from nbflow.errors import ConfigurationError
-from nbflow.options import TaskOptions
+from nbflow.options import TaskOptions, hooks_of
 from nbflow.spelling import near
 from nbflow.step.policy import Policy, policy_of
 from nbflow.store import serializer_of, storage_of
@@ -82,10 +81,10 @@ class FlowOptions:
         set_("timeout_seconds", self.timeout_seconds or None)
         self.policy()
         for name in _HOOKS:
-            set_(name, checked(name, getattr(self, name)))
+            set_(name, hooks_of(name, getattr(self, name)))
         naming: Any = self.flow_run_name
         if naming is not None and not isinstance(naming, str) and not callable(naming):
-            raise ConfigurationError(f"flow_run_name={naming!r}: give a text, or a function that gives one")
+            raise ConfigurationError(f"flow_run_name={naming!r}: give a template, or a function that gives text")
         runner = self.task_runner
         if not isinstance(runner, (TaskRunner, type(None))) and not _is_class(runner):
             raise ConfigurationError(f"task_runner={runner!r}: give a runner, such as ThreadPoolTaskRunner(4)")

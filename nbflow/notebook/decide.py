@@ -2,7 +2,6 @@
 
 import builtins
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -22,6 +21,7 @@ from nbflow.notebook.stage import shared_digest
 from nbflow.notebook.status import Status
 from nbflow.notebook.transform import Cell
 from nbflow.session import session
+from nbflow.spelling import near
 from nbflow.step.plan import Plan, plan, reason
 from nbflow.step.policy import Policy, policy_of
 from nbflow.trace import Fact
@@ -205,5 +205,4 @@ def _hopeless(policy: Policy) -> list[type[Exception]]:
 
 
 def _refuse(flag: str, name: str, what: str, known: Any) -> None:
-    near = get_close_matches(name, known, 1, cutoff=0.7)
-    raise UsageError(f"%%task: {flag} {name}: {name!r} {what}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    raise UsageError(f"%%task: {flag} {name}: {name!r} {what}{near(name, known)}")

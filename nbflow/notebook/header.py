@@ -9,7 +9,6 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -17,6 +16,7 @@ from IPython.core.error import UsageError
 
 from nbflow.errors import ConfigurationError
 from nbflow.options import TaskOptions, option, parse_names
+from nbflow.spelling import near
 
 __all__ = ["CellOptions", "Flag", "flags", "parse"]
 
@@ -182,8 +182,7 @@ def _words(header: str) -> Iterator[tuple[Flag | None, str]]:
         text, equals, rest = word.partition("=")
         flag = flags.get(text)
         if flag is None:
-            near = get_close_matches(text, flags, 1)
-            _fail(f"unknown flag {text}" + (f"; did you mean {near[0]}?" if near else "; %%task? lists them"))
+            _fail(f"there is no flag {text}{near(text, flags) or '; %%task? lists them'}")
         if flag.parse is None and equals:
             _fail(f"{text} takes no value")
         if flag.parse is not None and not equals:

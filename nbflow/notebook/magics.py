@@ -46,7 +46,7 @@ def task(line: str, cell: str) -> None:
 
 def misplaced(_: str) -> None:
     """Refuse `%task` anywhere but on the first line."""
-    raise UsageError("%task stands on the first line of a cell, as %%task does")
+    raise UsageError("%task is for the first line of a cell, as %%task is: move it there")
 
 
 def help_text() -> str:

@@ -36,7 +36,9 @@ def taken(name: str, command: Command, words: list[str]) -> tuple[list[str], dic
         if not word.startswith("-"):
             arguments.append(word)
         elif flag is None:
-            raise ConfigurationError(f"{name} has no flag {text}{near(text, known)}; write {usage(name, command)}")
+            raise ConfigurationError(
+                f"{name}: there is no flag {text}{near(text, known)}; write {usage(name, command)}"
+            )
         elif flag.default is False:
             if equals:
                 raise ConfigurationError(f"{name}: {text} takes no value")

@@ -167,8 +167,8 @@ def test_bodies_with_nothing_in_them(k, body):
 @pytest.mark.parametrize(
     ("header", "words"),
     {
-        "--nope 3": "unknown flag --nope",
-        "--retires 3": "did you mean --retries",
+        "--nope 3": "there is no flag --nope",
+        "--retires 3": "did you mean '--retries'",
         "--expires soon": "--expires: 'soon' is not a duration",
         "--retries -1": "--retries -1: give a whole number",
         "--retries": "--retries needs a value",
@@ -368,7 +368,7 @@ def test_the_nbflow_magic(k):
         "lss": "did you mean 'ls'",
         "config nope=1": "no setting",
         "config verify": "write NAME=VALUE",
-        "prune --oldr 3d": "prune has no flag --oldr; did you mean '--older'?",
+        "prune --oldr 3d": "prune: there is no flag --oldr; did you mean '--older'?",
         "prune --older": "--older needs a value",
         "prune --older soon": "--older='soon' is not a duration",
         "clear": "name a task, or give --all",

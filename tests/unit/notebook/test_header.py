@@ -87,8 +87,8 @@ def test_a_delay_that_doubles():
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ("--retires 3", "unknown flag --retires; did you mean --retries?"),
-        ("--frobnicate", "unknown flag --frobnicate"),
+        ("--retires 3", "there is no flag --retires; did you mean '--retries'?"),
+        ("--frobnicate", "there is no flag --frobnicate; %%task? lists them"),
         ("--file", "--file needs a value: --file P..."),
         ("--file $n", "--file (3,): give a list of paths"),
         ("--expires soon", "--expires: 'soon' is not a duration"),
