@@ -4,13 +4,20 @@ Also the set of everything among arguments that stands for something else: while
 programs, no argument has to be searched.
 """
 
+from functools import partial
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import ref
 
-__all__ = ["Annotation", "alive", "allow_failure", "opaque", "quote", "unmapped"]
+__all__ = ["Annotation", "alive", "allow_failure", "note", "opaque", "quote", "unmapped"]
 
-alive: "WeakValueDictionary[int, Any]" = WeakValueDictionary()
+alive: "dict[int, ref[Any]]" = {}
 """All futures, states and annotations of this process, each by its identity: two that are equal are still two."""
+
+
+def note(thing: Any) -> None:
+    """Count one among those, for as long as it lives."""
+    name = object.__hash__(thing)  # every call of `id` is told to audit hooks
+    alive[name] = ref(thing, partial(alive.pop, name))  # in C alone, as whatever is called when something dies
 
 
 class Annotation:
@@ -20,7 +27,7 @@ class Annotation:
 
     def __init__(self, value: Any) -> None:
         self.value = value
-        alive[id(self)] = self
+        note(self)
 
     def __repr__(self) -> str:
         """`unmapped([1, 2])`."""

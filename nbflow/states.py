@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar, cast
 
-from nbflow.annotations import alive
+from nbflow.annotations import note
 from nbflow.errors import CancelledRun, CrashedRun, FailedRun, NotReadyError, StepTimeout, UnfinishedRun
 from nbflow.step.commands import Err, Outcome
 from nbflow.step.plan import reason
@@ -98,13 +98,13 @@ class State(Generic[R]):
         """Fill in what was left out."""
         object.__setattr__(self, "type", StateType(self.type))
         object.__setattr__(self, "name", self.name or self.type.value.capitalize())
-        alive[id(self)] = self
+        note(self)
 
     def __setstate__(self, values: Any) -> None:
         """Back from a pickle, in whatever process."""
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
-        alive[id(self)] = self
+        note(self)
 
     def __repr__(self) -> str:
         """`Failed(message='ValueError: no rows', type=FAILED)`; values are never part of it."""

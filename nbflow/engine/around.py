@@ -23,17 +23,22 @@ class Around:
     Written out instead of as an `ExitStack`, which costs as much as all that it would hold. An interrupt, or the alarm
     of a step around this one, may come between any two lines: so what is undone is noted before it is done, and `leave`
     can be called again.
+
+    Args:
+        work: The step.
+        call: The attempt.
+        sight: What sees the attempt; None: only what sees the steps around it.
     """
 
     __slots__ = ("_call", "_outer", "_prints", "_sight", "_transaction", "work")
 
-    def __init__(self, work: "Work", call: Call, sight: world.Sight | None = None) -> None:
-        self.work, self._call, self._sight = work, call, sight or world.watch()
+    def __init__(self, work: "Work", call: Call, sight: world.Sight | None) -> None:
+        self.work, self._call, self._sight = work, call, sight
         self._outer: Here | None = None
         self._transaction: Any = None
         self._prints: prints_to | None = None
 
-    def __enter__(self) -> world.Sight:
+    def __enter__(self) -> None:
         work, outer = self.work, here.get()
         self._outer = outer
         retried = outer.retried if self._call.attempts == 1 else _nested(work, self._call, outer.retried)
@@ -45,9 +50,9 @@ class Around:
         if prints or (prints is False and listened()):
             self._prints = prints_to(_log if prints else None)
             self._prints.__enter__()
-        sight = self._sight.__enter__()
-        if sight.again:
-            return sight
+        sight = self._sight
+        if sight is None or sight.__enter__().again:
+            return
         sight.mention(work.mentions)
         if work.seeds:
             sight.may_seed()
@@ -55,7 +60,6 @@ class Around:
             world.declare(work.files)
         for kind in work.touching:
             sight.touch(kind)
-        return sight
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -69,7 +73,8 @@ class Around:
         outer = self._outer
         if outer is None:
             return
-        self._sight.__exit__()
+        if self._sight is not None:
+            self._sight.__exit__()
         if self._prints is not None:
             self._prints.__exit__()
         if self.work.transaction is not None and open_transaction.get() is self.work.transaction:

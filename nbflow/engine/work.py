@@ -40,6 +40,7 @@ next_step = itertools.count(1).__next__
 """A number for each step of this process."""
 
 _USUAL = frozenset({Started, Completed})
+_NOTHING = frozenset[str]()
 
 
 class Away(Protocol):
@@ -288,9 +289,10 @@ class Work:
         if self.away is not None:
             with controls.calling(self.step, self.away.stop):
                 return self.away(self, command)
-        around = Around(self, command)
+        sight = self._sight()
+        around = Around(self, command, sight)
         try:
-            with controls.calling(self.step), around as sight:
+            with controls.calling(self.step), around:
                 value = call_within(partial(whole, self.body), command.timeout)
         except (Exception, GeneratorExit) as error:  # noqa: BLE001 - whatever it is, the plan decides about it
             return c.Err(own_frames(error))
@@ -313,9 +315,10 @@ class Work:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         stop = controls.calling(self.step, lambda: loop.call_soon_threadsafe(task.cancel))
-        around = Around(self, command)
+        sight = self._sight()
+        around = Around(self, command, sight)
         try:
-            with stop, around as sight:
+            with stop, around:
                 value = await await_within(partial(awhole, self.body), command.timeout)
         except Exception as error:  # noqa: BLE001 - as above
             return c.Err(own_frames(error))
@@ -341,8 +344,14 @@ class Work:
             self.outcome = outcome
         return outcome
 
-    def ran(self, value: Any, sight: world.Sight) -> c.Outcome:
+    def _sight(self) -> world.Sight | None:
+        """What sees an attempt; None where nothing is kept, so that nobody asks: steps around it see it all the same."""
+        return None if self.keep == "never" and self.slot is None else world.watch()
+
+    def ran(self, value: Any, sight: world.Sight | None) -> c.Outcome:
         """A value, with what its run was seen to depend on and to touch."""
+        if sight is None:
+            return came_to(value, _NOTHING)
         if self.slot is not None:
             self.slot.facts, self.slot.random = sight.trace(), sight.state
         return came_to(value, sight.touched)

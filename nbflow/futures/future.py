@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
-from nbflow.annotations import alive
+from nbflow.annotations import note
 from nbflow.clock import slices
 from nbflow.context import here
 from nbflow.errors import ConfigurationError, InterfaceError
@@ -67,7 +67,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self.stopping = False
         self.call: concurrent.futures.Future[Any] | None = None
         """Its attempt, where a worker is to make it that may not have begun."""
-        alive[id(self)] = self
+        note(self)
 
     def __repr__(self) -> str:
         """`<Future fetch(3) finished>`."""

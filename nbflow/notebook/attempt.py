@@ -9,6 +9,7 @@ import sys
 from types import FrameType, TracebackType
 from typing import Any
 
+from nbflow import world
 from nbflow.engine import controls
 from nbflow.engine.around import Around
 from nbflow.engine.timeouts import Cancelling, Expired, Guard, interruptible, late
@@ -41,8 +42,9 @@ class Attempt:
             self._limit = Guard(frame, call.timeout)
         self._calling = controls.calling(work.step)
         self._tee = Tee(shell)
-        self._around = Around(work, call)
-        self.sight = self._around.__enter__()
+        self.sight = world.watch()
+        self._around = Around(work, call, self.sight)
+        self._around.__enter__()
         self._tee.__enter__()
 
     def start(self) -> None:

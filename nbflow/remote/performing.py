@@ -78,6 +78,8 @@ def _reply(order: Order) -> Reply:
     work = Work(0, _body(function, args, kwargs), slot, session.clock, session.bus, log_prints=order.log_prints)
     work.mentions = (*order.names, args, kwargs)
     work.files, work.seeds, work.touching = order.files, order.seeds, order.touching
+    if order.kept is not None:
+        work.keep = order.kept.keep
     inputs = _Inputs(function, args, kwargs, order.kept) if order.kept is not None else None
     context = copy_context()
     work.run = _run(order)

@@ -26,8 +26,8 @@ class _Nobody:
 
 NOBODY = _Nobody()
 current: ContextVar[Witness | None] = ContextVar("nbflow.world", default=None)
-running: dict[int, Any] = {}
-"""The open sights by `id`. Never rebound, so that the hook can hold it: empty means that nobody looks."""
+running: dict[Any, None] = {}
+"""The open sights. Never rebound, so that the hook can hold it: empty means that nobody looks."""
 
 
 class unseen:  # noqa: N801 - reads as a statement: `with unseen():`

@@ -53,7 +53,7 @@ class Sight:
     def _open(self) -> None:
         self._outer = outer = current.get()
         self.chain = (self,) if outer is None else (self, *outer.chain)
-        running[id(self)] = self
+        running[self] = None
         current.set(self)
         environ.arm()
         probes.arm()
@@ -61,7 +61,7 @@ class Sight:
 
     def __exit__(self, *_: object) -> None:
         """Close it, also if it is half open, or was half closed: an interrupt may come between any two lines."""
-        running.pop(id(self), None)
+        running.pop(self, None)
         if current.get() is self:
             current.set(self._outer)
         if self.chain[:1] == (self,):  # or it would hold itself

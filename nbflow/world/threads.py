@@ -50,12 +50,12 @@ def sights() -> Sights:
     if thread is threading.main_thread():
         return ()
     claim = _claims.get(thread)
-    if claim is not None and id(claim[0]) in running:
+    if claim is not None and claim[0] in running:
         return claim
     kinds = {type(thread).__module__.partition(".")[0], _target(thread).partition(".")[0]}
     if re.search(_KERNEL, thread.name) or kinds & _KEEPERS:
         return ()
-    return tuple(running.values())
+    return tuple(running)
 
 
 def started(thread: object, by: Sights) -> None:
