@@ -12,6 +12,38 @@ code and the data that it depends on, flaky calls are retried, and a panel shows
 
     fetch(url)          # runs, or comes back from disk
     fetch.map(urls)     # the same on threads; a bad item never takes the others down
+
+What there is; `help(nbflow.task)` and so on tell all of it, `%%task?` and `%nbflow?` what there is in notebooks.
+
+Steps
+    task, flow: make one of a function; Task, Flow: what they make; TaskOptions, FlowOptions: all that they take.
+    transaction, get_transaction: a group of steps that is kept, or undone, as a whole.
+    tags, get_run_logger: words for the runs in a block; where a run logs to.
+
+What is kept, and when it is a hit
+    INPUTS, TASK_SOURCE, DEFAULT (both), FLOW_PARAMETERS, RUN_ID, NO_CACHE: parts of a key, for `cache_policy=`.
+    task_input_hash: for `cache_key_fn=`; digest, register_digest: what a value is to a key, and how to say it.
+    Explanation: what `explain` of a task gives; Store, open_store: where results are.
+
+Retries
+    Retry: raise it to try again; exponential_backoff: for `retry_delay_seconds=`; attempts: those behind an error.
+
+Many at a time
+    Future, State: what `submit` gives, and what a run came to; wait, as_completed, resolve_futures_to_results.
+    unmapped, quote, allow_failure: around an argument: the same for all items, not searched, even if it failed.
+    ThreadPoolTaskRunner, ConcurrentTaskRunner, ProcessPoolTaskRunner, DaskTaskRunner, SequentialTaskRunner: where.
+
+Work that outlives a crash
+    checkpoint: a loop that goes on where it stopped, a Job; once: an effect that happens once; history: what ran.
+
+The session
+    configure: its settings; panel: all its steps, live.
+
+Errors, all of them NbflowError
+    ConfigurationError, DurationError, UnkeyableError, InterfaceError: yours to mend, where it is declared or called.
+    StoreError, DamagedError, UnstorableError, LedgerError: of what is on disk.
+    StepTimeout, RetryExhausted, WorkerDied, NotReadyError, FailedRun, CancelledRun, CrashedRun, UnfinishedRun: why a
+    step has no result; InDoubt, InProgress, KeyConflict: why `once` calls nothing.
 """
 
 from importlib import import_module

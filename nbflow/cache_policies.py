@@ -34,7 +34,9 @@ class CachePolicy:
     """Which parts of a call make its key; `a + b` has the parts of both, `a - "name"` leaves an input out.
 
     Attributes:
-        parts: Of `inputs`, `source`, `run` and `flow`; none of them and no function: nothing is kept.
+        parts: What counts: `inputs`, the arguments; `source`, the code with all that it reaches; `run`, the run of the
+            flow, or of the task where there is none; `flow`, the flow's parameters. None and no function: nothing
+            is kept.
         excluded: Inputs that do not count.
         functions: Each gives one more part of the key.
         key_storage: As given to `configure`, and so are the next two.

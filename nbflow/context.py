@@ -219,8 +219,8 @@ def get_run_context() -> TaskRunContext | FlowRunContext:
 def tags(*names: str) -> Iterator[set[str]]:
     """Tags for all tasks and flows that are called in a `with` block, in addition to those around it.
 
-    >>> with tags("nightly"), tags("eu"):
-    ...     sorted(current_tags.get())
+    >>> with tags("nightly"), tags("eu") as both:
+    ...     sorted(both)
     ['eu', 'nightly']
     """
     mark = current_tags.set(current_tags.get() | frozenset(names))

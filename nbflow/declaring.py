@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from nbflow.options import TaskOptions
     from nbflow.tasks.task import Task
 
-__all__ = ["declared", "spell", "spelled_by"]
+__all__ = ["FN", "declared", "spell", "spelled_by"]
+
+FN = inspect.Parameter("fn", inspect.Parameter.POSITIONAL_ONLY, default=None)
+"""What a decorator takes besides its options."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,18 +37,17 @@ def spelled_by(options: "Callable[Spelled, TaskOptions]") -> Callable[[Callable[
     """Give a decorator the keywords of the options."""
 
     def wrap(decorator: Callable[..., Any]) -> _Decorator[Spelled]:
-        spell(decorator, options)
+        spell(decorator, options, FN)
         return cast("_Decorator[Spelled]", decorator)
 
     return wrap
 
 
-def spell(decorator: Callable[..., Any], options: Callable[..., Any]) -> None:
-    """Let `help` show the keywords of the options."""
-    fn = inspect.Parameter("fn", inspect.Parameter.POSITIONAL_ONLY, default=None)
+def spell(taker: Callable[..., Any], options: Callable[..., Any], *first: inspect.Parameter) -> None:
+    """Let `help` show the keywords of the options, behind what stands first."""
     keywords = list(inspect.signature(options).parameters.values())
-    decorator.__signature__ = inspect.Signature([fn, *keywords])  # type: ignore[attr-defined]
-    decorator.__doc__ = f"{decorator.__doc__}\n\n{inspect.getdoc(options)}"
+    taker.__signature__ = inspect.Signature([*first, *keywords])  # type: ignore[attr-defined]
+    taker.__doc__ = f"{inspect.getdoc(taker)}\n\n{inspect.getdoc(options)}"
 
 
 def declared(make: Callable[..., R], *args: Any, **options: Any) -> R:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from nbflow import eventlog
 from nbflow.bus import Bus
 from nbflow.clock import Clock
+from nbflow.declaring import spell
 from nbflow.durable.ledger import Durability, Ledger, durability_of, ledger_of
 from nbflow.durable.recorder import Recorder
 from nbflow.engine.limits import Limits, limits_of
@@ -230,7 +231,7 @@ session = Session()
 
 
 def configure(**changes: Any) -> Settings:
-    """Change settings of this process: the fields of `Settings`. Returns what then holds.
+    """Change settings of this process; those not named stay, and None unsets one. Returns what then holds.
 
     >>> configure(strict=False).strict
     False
@@ -258,3 +259,6 @@ def configure(**changes: Any) -> Settings:
         changes["store"] = Path(changes["store"]).expanduser().absolute()
     session.settings = replace(session.settings, **changes)
     return session.settings
+
+
+spell(configure, Settings)

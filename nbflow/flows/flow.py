@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from nbflow.declaring import declared, spell
+from nbflow.declaring import FN, declared, spell
 from nbflow.engine.hooks import Hook
 from nbflow.engine.loop import value_of
 from nbflow.errors import ConfigurationError
@@ -183,4 +183,4 @@ def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     return declared(Flow, fn, made) if fn is not None else lambda fn: declared(Flow, fn, made)
 
 
-spell(flow, FlowOptions)
+spell(flow, FlowOptions, FN)

@@ -1,10 +1,15 @@
 """The floors of the code, and what an import of nbflow costs."""
 
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import nbflow
+from nbflow.session import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +50,15 @@ heavy = {"asyncio", "numpy", "pandas", "IPython", "ipywidgets", "anywidget", "di
 print(threading.active_count(), len(after - before), *sorted(heavy & set(sys.modules)))
 """
     assert fresh(code) == ["1", "0"]
+
+
+def test_help_names_what_there_is():
+    """`help(nbflow)` would be four thousand lines without a table of contents; `help(nbflow.configure)` name nothing."""
+    assert {*nbflow.__all__} <= {*re.findall(r"\w+", nbflow.__doc__)}
+    assert {*Settings.__dataclass_fields__} == {*inspect.signature(nbflow.configure).parameters}
+    for each in (nbflow.configure, nbflow.task, nbflow.flow):
+        head, _, options = inspect.getdoc(each).partition("Attributes:")
+        assert "\n>>> " in head and options, "what was joined is indented as one"
 
 
 def test_every_public_name_is_there():
