@@ -245,8 +245,10 @@ class Sight:
     def renames(self, source: str, target: str, written: str) -> None:
         """A file or folder is about to be renamed, over the target if there is one."""
         notes = self.noted()
-        inside = f"{source}{os.sep}" if source else "\0"  # from where nothing counts nothing was written
-        for path in [path for path in notes.writes if path == source or path.startswith(inside)]:
+        moved, found = [source] if source in notes.writes else [], files.status(source)
+        if found is not None and S_ISDIR(found.st_mode):
+            moved += [path for path in notes.writes if path.startswith(source + os.sep)]
+        for path in moved:
             old = notes.writes.pop(path)
             if old.existed:
                 notes.touched.add("files")
