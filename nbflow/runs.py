@@ -1,7 +1,7 @@
 """One run of a task, as its hooks, its retry conditions and its own code see it."""
 
+import os
 from datetime import UTC, datetime
-from secrets import token_hex
 from typing import Any, Final, NamedTuple
 
 from nbflow import events as e
@@ -101,7 +101,7 @@ class TaskRun:
     def id(self) -> str:
         """32 hex digits."""
         if not self._id:
-            self._id.append(token_hex(16))
+            self._id.append(os.urandom(16).hex())
         return self._id[0]
 
     @property

@@ -1,7 +1,6 @@
 """What somebody may have meant who wrote a word that there is not."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 __all__ = ["near"]
 
@@ -12,5 +11,7 @@ def near(word: str, known: Iterable[str]) -> str:
     >>> near("expalin", ["ls", "explain"])
     "; did you mean 'explain'?"
     """
+    from difflib import get_close_matches  # noqa: PLC0415 - for those alone who mistyped
+
     found = get_close_matches(word, [*known], 1)
     return f"; did you mean {found[0]!r}?" if found else ""

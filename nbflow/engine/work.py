@@ -345,7 +345,7 @@ class Work:
         return outcome
 
     def _sight(self) -> world.Sight | None:
-        """What sees an attempt; None where nothing is kept, so that nobody asks: steps around it see it all the same."""
+        """What sees an attempt; None where nothing is kept and nobody asks: steps around it see it all the same."""
         return None if self.keep == "never" and self.slot is None else world.watch()
 
     def ran(self, value: Any, sight: world.Sight | None) -> c.Outcome:

@@ -6,11 +6,11 @@ its result (https://docs.prefect.io/v3/concepts/states#final-state-determination
 """
 
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from secrets import token_hex
 from typing import Any, Final
 
 from nbflow.context import FlowRun, Scope, current_flow_run, current_scope, current_tags, here
@@ -58,7 +58,7 @@ class Flowing:
         self.scope: Scope | None = None
         outer = current_flow_run.get()
         self.run = FlowRun(
-            token_hex(16),
+            os.urandom(16).hex(),
             flow.name,
             parameters,
             tags=current_tags.get(),

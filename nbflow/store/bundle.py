@@ -7,8 +7,6 @@ arrived whole is kept, whatever becomes of the rest.
 
 import io
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -88,7 +86,7 @@ def pack(vault: Vault, path: Path, tags: Iterable[str] | None) -> Exported:
     folder = os.path.isdir(path)  # noqa: PTH112 - where a path is too long, a Path raises
     if folder or not path.absolute().parent.is_dir():
         raise ConfigurationError(f"{path}: " + ("that is a folder" if folder else "there is no such folder"))
-    draft = path.absolute().with_name(f".{path.name}.{secrets.token_hex(8)}")
+    draft = path.absolute().with_name(f".{path.name}.{os.urandom(8).hex()}")
     found = [0, 0, 0, 0]
     try:
         with (
@@ -204,11 +202,12 @@ def _take_out(vault: Vault, name: str, data: IO[bytes]) -> str:
     if not NAME.fullmatch(name):
         return "damaged"
     place = vault.blobs.folder / name
-    draft = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")
+    draft = place.with_name(f".{place.name}.{os.urandom(4).hex()}.tmp")
     draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with _new(draft) as file:
-            shutil.copyfileobj(data, file, 1 << 20)
+            while part := data.read(1 << 20):
+                file.write(part)
         row, _, body = (trailer(draft) or b"").partition(b"\0")
         entry = vault.sound(row.decode("ascii", "replace"), body)
         if entry is None:

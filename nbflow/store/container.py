@@ -12,7 +12,6 @@ import mmap
 import os
 import pickle
 import re
-import secrets
 import struct
 import weakref
 from contextlib import suppress
@@ -244,7 +243,7 @@ def view_of(buffer: bytes | bytearray | memoryview | pickle.PickleBuffer) -> mem
 
 def _name_for(row: str) -> str:
     safe = "".join(letter if letter in _SAFE else "x" for letter in row.partition(".")[0][:16].lower())
-    return f"{safe[:2]:x<2}/{safe or 'x'}-{secrets.token_hex(8)}.nbf"
+    return f"{safe[:2]:x<2}/{safe or 'x'}-{os.urandom(8).hex()}.nbf"
 
 
 def _aligned(at: int, length: int) -> int:

@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from xxhash import xxh3_128_digest
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["CHUNK", "Digesting", "digest", "digesting"]
 
@@ -19,7 +22,7 @@ _PARALLEL = 24 << 20
 class Digesting:
     """Digests under way, one for each buffer given."""
 
-    def __init__(self, buffers: Iterable[memoryview], pool: ThreadPoolExecutor | None) -> None:
+    def __init__(self, buffers: Iterable[memoryview], pool: "ThreadPoolExecutor | None") -> None:
         run = pool.map if pool else map
         self._buffers = [run(xxh3_128_digest, _chunks(buffer)) for buffer in buffers]
 
@@ -41,6 +44,8 @@ def digesting(buffers: list[memoryview]) -> Iterator[Digesting]:
     if sum(buffer.nbytes for buffer in buffers) < _PARALLEL:
         yield Digesting(buffers, None)
         return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - for large data only
+
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8), "nbflow-digest") as pool:
         yield Digesting(buffers, pool)
 

@@ -6,7 +6,6 @@ a folder deleted under way, a damaged file.
 """
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -141,7 +140,7 @@ class Index(Linked):
 
     def _set_aside(self) -> Path:
         """Move a damaged index away, whole."""
-        aside = self.folder.parent / "quarantine" / f"index-{secrets.token_hex(4)}"
+        aside = self.folder.parent / "quarantine" / f"index-{os.urandom(4).hex()}"
         aside.parent.mkdir(mode=0o700, exist_ok=True)
         self.folder.rename(aside)
         self._owner.say(

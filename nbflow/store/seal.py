@@ -7,7 +7,6 @@ holds a key can forge what it seals, so to trust one is to trust everybody who h
 
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,7 +71,7 @@ def user_secret(environ: Mapping[str, str] = os.environ) -> bytes:
         try:
             return read_key(path)
         except FileNotFoundError:
-            make_key(path, secrets.token_hex(32).encode())
+            make_key(path, os.urandom(32).hex().encode())
             return read_key(path)
     except StoreError as error:
         raise StoreError(f"{error}; if you delete it, a new one is made and older entries become misses") from None
@@ -103,7 +102,7 @@ def read_key(path: Path) -> bytes:
 def make_key(path: Path, secret: bytes) -> None:
     """Write a whole key beside the place and link it there: of many at once the first one stands."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         try:

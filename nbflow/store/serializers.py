@@ -5,10 +5,10 @@ import json
 import pickle
 import zlib
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import Any, Protocol, runtime_checkable
 
 from nbflow.errors import ConfigurationError
+from nbflow.spelling import near
 from nbflow.store.reducers import reducers
 
 __all__ = [
@@ -293,9 +293,8 @@ def named(name: str) -> Serializer:
     """
     found = CODECS.get(_ALIASES.get(name, name))
     if found is None:
-        near = get_close_matches(name, CODECS | _ALIASES, 1)
-        cure = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(CODECS)}, or give an object"
-        raise ConfigurationError(f"there is no serializer {name!r}; {cure}")
+        cure = near(name, CODECS | _ALIASES) or f"; there is {', '.join(CODECS)}, or give an object"
+        raise ConfigurationError(f"there is no serializer {name!r}{cure}")
     serializer: Serializer = found[1]
     return serializer
 

@@ -1,6 +1,6 @@
 """What keeps a store within bounds and sound: eviction, sweeping, access times, checking everything."""
 
-import shutil
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -69,7 +69,8 @@ class Upkeep:
             place = self._vault.folder
             while not place.exists() and place != place.parent:
                 place = place.parent
-            self._max_size = min(_MOST, shutil.disk_usage(place).total // 10)
+            volume = os.statvfs(place)
+            self._max_size = min(_MOST, volume.f_blocks * volume.f_frsize // 10)
         return self._max_size
 
     def adjust(self, max_size: int | None) -> None:

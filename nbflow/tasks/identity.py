@@ -3,10 +3,10 @@
 An identity never changes. When something that the function reaches was bound anew, its task makes another.
 """
 
+import os
 from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
-from secrets import token_bytes
 from typing import Any, NamedTuple, cast
 
 from nbflow.cache_policies import DEFAULT, CachePolicy
@@ -172,7 +172,7 @@ class Identity:
                 return None
             digest.update(canonical(made))
         if self._run:  # outside a flow, each run is its own
-            digest.update(token_bytes(16) if flow is None else flow.id.encode())
+            digest.update(os.urandom(16) if flow is None else flow.id.encode())
         if self._flow and flow is not None:
             names = tuple(flow.parameters)
             digest.update(canonical((names, *flow.parameters.values()), ("names", *names)))

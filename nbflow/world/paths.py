@@ -12,7 +12,6 @@ venv .` made of a project), so only the prefix's own folders count as the instal
 import os
 import site
 import sys
-import tempfile
 from functools import cache
 from types import CodeType
 
@@ -74,11 +73,15 @@ def own(path: str) -> bool:
 
 
 def prepare() -> None:
-    """Find out where everything is. Never from the hook: `tempfile` opens files while it holds a lock."""
+    """Find out where everything is. Never from the hook: `tempfile` opens files while it holds a lock.
+
+    Nobody but the kernel names cells like files, and it has loaded `tempfile` to find their folder.
+    """
     global _roots, _dots  # noqa: PLW0603 - a process has one installation
     jupyter = [os.path.abspath(os.environ[name]) + os.sep for name in _JUPYTER if os.environ.get(name)]
-    cells = os.path.join(os.path.abspath(tempfile.gettempdir()), "ipykernel_")  # the kernel's names for cells
-    _roots = (*_SYSTEM, *_installation(), *jupyter, *_own, cells)
+    tempfile = sys.modules.get("tempfile")
+    cells = [os.path.join(os.path.abspath(tempfile.gettempdir()), "ipykernel_")] if tempfile else []
+    _roots = (*_SYSTEM, *_installation(), *jupyter, *_own, *cells)
     _dots = os.path.join(os.path.expanduser("~"), ".")
 
 
