@@ -226,6 +226,8 @@ _ENTRIES: dict[str, Sequence[tuple[str, str, Act]]] = {
     "torch": (("", r"save", _writes(1)),),
     "cv2": (("", r"imread", _reads(0)), ("", r"imwrite", _writes(0))),
     "pyogrio": (("", r"read_.*", _reads(0)), ("", r"write_dataframe", _writes(1))),
+    "pyreadstat": (("", r"read_.*", _reads(0)), ("", r"write_.*", _writes(1))),
+    "soundfile": (("SoundFile", r"__init__", _opens_h5),),
     "lxml.etree": (("", r"parse|iterparse", _reads(0)),),
     "safetensors": (("", r"safe_open", _reads(0)),),
     "safetensors.numpy": (("", r"load_file", _reads(0)), ("", r"save_file", _writes(1))),

@@ -170,6 +170,8 @@ def test_failing_import(tmp_path):
         ("duckdb", "open(name, 'w').write('x')", "duckdb.execute('select * from read_csv(?)', [name]).fetchall()"),
         ("safetensors", "st.save_file({'x': np.arange(3)}, name)", "safetensors.safe_open(name, 'np').keys()"),
         ("lxml", "open(name, 'w').write('<a/>')", "etree.parse(name)"),
+        ("pyreadstat", "pyreadstat.write_sav(pd.DataFrame({'x': [1]}), name)", "pd.read_spss(name)"),
+        ("soundfile", "soundfile.write(name, [0.0], 8000, format='WAV')", "soundfile.read(name)"),
     ],
 )
 def test_name_made_at_run_time(tmp_path, needs, make, read):
@@ -180,6 +182,7 @@ def test_name_made_at_run_time(tmp_path, needs, make, read):
         "pyarrow": "import pyarrow as pa, pyarrow.feather as f",
         "safetensors": "import safetensors, safetensors.numpy as st, numpy as np",
         "lxml": "from lxml import etree",
+        "pyreadstat": "import pandas as pd, pyreadstat",
     }
     run(
         tmp_path,
