@@ -31,6 +31,7 @@ class Estimate:
         A step that others belong to stands for them if its own time is known, else they stand for it.
         """
         if not active:
+            self._made = -inf  # what comes next is guessed anew
             return None
         if now - self._made >= _EVERY:
             outer = self._sum((row for row in active.values() if row.parent not in active), now)

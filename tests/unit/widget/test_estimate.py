@@ -1,6 +1,6 @@
 import pytest
 
-from nbflow.events import Queued
+from nbflow.events import Completed, Queued
 from tests.unit.widget.stories import T, board, ran, started
 
 
@@ -58,3 +58,14 @@ def test_a_step_that_takes_longer_than_ever_has_nothing_left():
     """Else the guess would be negative, or promise for minutes that it is over now."""
     assert left(*started(1), expect=lambda _: 10.0) == 0.0
     assert "left" not in board(*started(1), expect=lambda _: 10.0, now=100.0).view().headline
+
+
+def test_what_begins_anew_has_a_guess_of_its_own():
+    """Else a short step behind a long one would seem to take as long, for a second."""
+    shown = board(*started(1, "long", at=99.0), expect={"long": 60.0, "short": 10.0}.get)
+    assert shown.view().left == pytest.approx(59)
+    shown.hear(Completed(1, T + 99.5, 0.5, 0))
+    assert shown.view().left is None
+    for event in started(2, "short", at=99.5):
+        shown.hear(event)
+    assert shown.view().left == pytest.approx(9.5)
