@@ -81,7 +81,7 @@ def settle(  # noqa: PLR0913 - a row's columns
 ) -> bool:
     """Write down what an effect came to; False where it is not begun, or done already."""
     values = state, ended, error or None, result, key
-    return ledger.write(lambda execute: execute(_SETTLE, values).rowcount > 0)
+    return ledger.change((_SETTLE, values)) > 0
 
 
 def give_up(ledger: Ledger, key: str) -> bool:
@@ -102,7 +102,7 @@ def _give_up(execute: Execute, key: str) -> bool:
 def forget(ledger: Ledger, key: str) -> bool:
     """Let a key be as if it had never been used; one in doubt stays."""
     query = "DELETE FROM Effects WHERE key = ? AND state = 'done'"
-    return ledger.write(lambda execute: execute(query, (key,)).rowcount > 0)
+    return ledger.change((query, (key,))) > 0
 
 
 def doubts(ledger: Ledger) -> list[Effect]:

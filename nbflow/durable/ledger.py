@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -21,10 +21,12 @@ from nbflow.store.folder import sync
 from nbflow.store.links import Execute, Link, Linked, transaction
 from nbflow.store.trouble import CORRUPT, REFUSALS, code_of, trouble
 
-__all__ = ["Durability", "Execute", "Ledger", "durability_of", "ledger_of"]
+__all__ = ["Durability", "Execute", "Ledger", "Statement", "durability_of", "ledger_of"]
 
 T = TypeVar("T")
 Durability = Literal["process", "power"]
+Statement = tuple[str, Sequence[object]]
+"""A query and its values."""
 
 _NAME: Final = "ledger.db"
 _VERSION: Final = 1
@@ -94,6 +96,23 @@ class Ledger(Linked):
                 return work(execute)
 
         return self._run(alone, create=True)  # type: ignore[return-value]  # it was made
+
+    def change(self, *statements: Statement) -> int:
+        """Run statements that write, all or none; how many rows they changed.
+
+        A single one is a transaction by itself, without statements that begin and commit one.
+
+        Raises:
+            StoreError: Nothing was written.
+        """
+
+        def work(execute: Execute) -> int:
+            if len(statements) == 1 and not execute.__self__.connection.in_transaction:  # type: ignore[attr-defined]  # a cursor's
+                return execute(*statements[0]).rowcount
+            with transaction(execute):  # refused, and begun anew, where an interrupt left one open
+                return sum([execute(*each).rowcount for each in statements])
+
+        return self._run(work, create=True) or 0
 
     def adjust(self, durability: Durability) -> None:
         """Sync as asked from now on."""

@@ -88,7 +88,7 @@ class Marks:
             StoreError: It cannot be written.
         """
         values = self._job, self._name, self._version, total, now
-        self._ledger.write(lambda execute: execute(_ENTER, values))
+        self._ledger.change((_ENTER, values))
 
     def look(self, items: Sequence[bytes]) -> None:
         """Learn which of some items are done by now, whoever did them.
@@ -112,12 +112,12 @@ class Marks:
             StoreError: It cannot be written; none is done.
         """
         marks: dict[bytes, Mark] = {item: (entry, -1 if whole else place) for place, item in enumerate(items)}
-
-        def work(execute: Execute) -> None:
-            for block in _blocks(items):
-                execute(_put(len(block)), [value for item in block for value in (self._job, item, *marks[item])])
-
-        self._ledger.write(work)
+        self._ledger.change(
+            *(
+                (_put(len(block)), [value for item in block for value in (self._job, item, *marks[item])])
+                for block in _blocks(items)
+            )
+        )
         self.known |= marks
 
     def drop(self, items: Sequence[bytes]) -> None:
@@ -126,12 +126,7 @@ class Marks:
         Raises:
             StoreError: It cannot be written.
         """
-
-        def work(execute: Execute) -> None:
-            for item in items:
-                execute(_DROP, (self._job, item))
-
-        self._ledger.write(work)
+        self._ledger.change(*((_DROP, (self._job, item)) for item in items))
         for item in items:
             self.known.pop(item, None)
 

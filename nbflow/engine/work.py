@@ -25,7 +25,7 @@ from nbflow.engine.loop import Hands
 from nbflow.engine.returns import awhole, came_to, whole
 from nbflow.engine.slot import Slot
 from nbflow.engine.timeouts import await_within, call_within
-from nbflow.events import Completed, Crashed, Event, Failed, Hit, Logged, Started, TimedOut
+from nbflow.events import Completed, Crashed, Failed, Hit, Logged, Started, TimedOut
 from nbflow.futures.future import blocking
 from nbflow.logs import logger
 from nbflow.runs import TaskRun
@@ -120,7 +120,7 @@ class Work:
             c.Enter: self.enter,
             c.Ask: self.ask,
             c.Sleep: self.sleep,
-            c.Tell: self.tell,
+            c.Tell: self.announce if self.hooks is None else self.tell,
         }
         if slot := self.slot:
             hands |= {c.Claim: slot.claim, c.Look: slot.look, c.Load: slot.load, c.Save: slot.save}
@@ -168,20 +168,21 @@ class Work:
 
     def tell(self, command: c.Tell) -> None:
         """Let all sinks and hooks hear an event."""
-        self.announce(command.event)
+        self.announce(command)
         if self.hooks is not None:
             for call in self.hooks.due(command.event, self.outcome):
                 run_hook(*call)
 
     async def atell(self, command: c.Tell) -> None:
         """The same; hooks are awaited."""
-        self.announce(command.event)
+        self.announce(command)
         if self.hooks is not None:
             for call in self.hooks.due(command.event, self.outcome):
                 await acall_hook(*call)
 
-    def announce(self, event: Event) -> None:
+    def announce(self, command: c.Tell) -> None:
         """Let all sinks hear an event; an old result in place of an error is told to the user as well."""
+        event = command.event
         if self.run is not None:
             self.run.hear(event)
         self.bus.tell(event)

@@ -37,7 +37,6 @@ __all__ = [
     "keep",
     "launch",
     "runner_here",
-    "settle",
     "start_async",
     "start_job",
     "when_done",
@@ -111,7 +110,7 @@ class _Job:
             return
         if self.work is not None:
             self.work.close()
-        settle(self.future, outcome)
+        self.future.settle(outcome)
 
     def _begin(self) -> Outcome | None:
         if not begun(self.step, self.future):
@@ -195,11 +194,6 @@ class _Job:
         return self.work.slot
 
 
-def settle(future: Future[Any], outcome: Outcome) -> None:
-    """Give a future what its step came to."""
-    future.settle(outcome)
-
-
 def when_done(futures: Sequence[Future[Any]], callback: Callable[[], object]) -> None:
     """Call back once all futures have ended; at once if they have."""
     left, lock = len(futures), threading.Lock()
@@ -257,7 +251,7 @@ async def _coroutine(step: int, future: Future[Any], begin: Begin) -> None:
             outcome = await arun(plan, work.hands(*work.awaited()), work.awaited(), work.close)
     except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
         outcome = Err(error)
-    settle(future, outcome)
+    future.settle(outcome)
 
 
 def begun(step: int, future: Future[Any]) -> bool:

@@ -319,7 +319,8 @@ class Steps:
     def _start(
         self, future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any], bound: Bound | None = None
     ) -> None:
-        begin = partial(self.enter_whole, args, kwargs, future.step, bound, future.run)
+        enter = self.enter_whole if self.streams else self.enter
+        begin = partial(enter, args, kwargs, future.step, bound, future.run)
         launch(future.step, future, begin, awaits=self.isasync)
 
     def _start_after(self, future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> None:
