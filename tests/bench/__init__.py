@@ -1,1 +1,1 @@
-"""nbflow beside its peers, in one run on one machine: `python -m tests.bench [core|keys|store]`."""
+"""nbflow beside its peers, in one run on one machine: `python -m tests.bench [area ...]`."""

@@ -4,6 +4,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -26,16 +27,23 @@ def main() -> int:
     asked = parser.parse_args()
     rows: list[Row] = []
     for area in asked.area or AREAS:
-        folder = Path(tempfile.mkdtemp(prefix="nbflow-bench-"))
+        works = [work for work in import_module(f"tests.bench.{area}").WORKS if asked.only in work.title]
+        if asked.peers is not None:
+            works = [among(work, asked.peers.split(",")) for work in works]
+        folder, start = Path(tempfile.mkdtemp(prefix="nbflow-bench-")), time.monotonic()
         race = Race(area, folder, asked.budget)
         try:
-            for work in import_module(f"tests.bench.{area}").WORKS:
-                if asked.only in work.title:
-                    print(f"{work.title} ...", file=sys.stderr)
-                    rows.append(race.run(work if asked.peers is None else among(work, asked.peers.split(","))))
+            questions = [work for work in works if work.unit == "yes"]
+            rows += race.ask(questions) if questions else []
+            for work in works:
+                if work not in questions:
+                    before = time.monotonic()
+                    rows.append(race.run(work))
+                    print(f"{time.monotonic() - before:6.1f} s  {work.title}", file=sys.stderr)
         finally:
             race.close()
             shutil.rmtree(folder, ignore_errors=True)
+        print(f"{time.monotonic() - start:6.1f} s  {area}", file=sys.stderr)
     print(as_json(rows) if asked.json else as_text(rows))
     if asked.save:
         save(rows, asked.save)

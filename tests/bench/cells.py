@@ -73,5 +73,5 @@ def saved(side: Side) -> Callable[[], float]:
 
 WORKS = [
     Work("%%task hit", hit, (), "", 5e-3, "over an empty cell", bare=empty, less=True, rounds=300, quoted=True),
-    Work("line of a %%task hit, saved", saved, (), "", 1.0, unit="KB", rounds=1, quoted=True),
+    Work("line of a %%task hit, saved", saved, (), "", 1.0, unit="KB", rounds=1),
 ]

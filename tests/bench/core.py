@@ -101,9 +101,7 @@ WORKS = [
     Work("import, after IPython and numpy", imports, SMALL, "", 0.10, fresh="kept", rounds=10, quoted=True),
     Work("first call, hit", first, SMALL, "", 0.020, expect="hit", fresh="kept", rounds=10, quoted=True),
     Work("first call, miss", first_miss, SMALL[:-1], "", 0.020, expect="miss", fresh="kept", rounds=10),
-    Work(
-        "first call, miss, new store", first, SMALL[:-1], "", 0.020, expect="miss", fresh="new", rounds=10, quoted=True
-    ),
+    Work("first call, miss, new store", first, SMALL[:-1], "", 0.020, expect="miss", fresh="new", rounds=10),
     Work("hit, small", hit, SMALL, "diskcache", 0.8, expect="hit", rounds=200, quoted=True),
     Work("miss, small", miss, SMALL, "diskcache", 0.8, expect="miss", rounds=200, quoted=True),
     *(
@@ -118,6 +116,5 @@ WORKS = [
         ITEMS * 100e-6,
         "bare: ThreadPoolExecutor",
         pool,
-        quoted=True,
     ),
 ]

@@ -129,6 +129,7 @@ WORKS = [
         goal=ITEMS * 100e-6,
         note=NOTE + "ThreadPoolExecutor",
         bare=bare_threads,
+        quoted=True,
     ),
     Work(
         "map on processes",
@@ -147,6 +148,7 @@ WORKS = [
         1.3,
         NOTE + "distributed.Client.map",
         bare_dask,
+        quoted=True,
     ),
     Work(
         "retries hold no worker",

@@ -6,9 +6,13 @@ Each column is a process of its own: a peer cannot slow another down by what it 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -47,6 +51,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
         theirs.close()
 
@@ -62,12 +67,12 @@ class Child:
         return answer
 
     def close(self) -> None:
-        """Let it end, or end it."""
+        """Let it end, or end it with all that it started."""
         self.pipe.close()
         try:
-            self.process.wait(10)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
 
@@ -118,6 +123,24 @@ class Race:
             shutil.rmtree(store, ignore_errors=True)
         return Row(work, {name: each for name, each in figures.items() if name not in failures}, failures)
 
+    def ask(self, works: Sequence[Work]) -> list[Row]:
+        """What the columns say to questions, two columns at a time: nothing is timed.
+
+        Each round of a column is a process that is asked all of them; what it says in the last one counts.
+        """
+        names = list(dict.fromkeys(name for work in works for name in work.racers))
+        with ThreadPoolExecutor(2) as pool:
+            said = dict(zip(names, pool.map(partial(self._said, works), names), strict=True))
+        found = [{name: said[name][work.title] for name in work.racers} for work in works]
+        return [
+            Row(
+                work,
+                {name: [each] for name, each in of.items() if isinstance(each, float)},
+                {name: str(each) for name, each in of.items() if isinstance(each, Silent)},
+            )
+            for work, of in zip(works, found, strict=True)
+        ]
+
     def close(self) -> None:
         """End all processes."""
         for name in list(self._children):
@@ -133,6 +156,20 @@ class Race:
             store = folder / (slug(work.title) + (f"-{turn}" if work.fresh == "new" else ""))
             child.ask("ready", self._area, work.title, str(store), turn)
         return child
+
+    def _said(self, works: Sequence[Work], name: str) -> dict[str, float | Silent]:
+        """What a column says to each question, or why it does not."""
+        said: dict[str, float | Silent] = {}
+        for turn in range(1 + max(work.rounds for work in works)):
+            for work in works:
+                if name in work.racers and not isinstance(said.get(work.title), Silent):
+                    try:
+                        said[work.title] = self._ready(work, name, turn).ask("go", 1)
+                    except Silent as silence:
+                        said[work.title] = silence
+                        self._drop(name)
+            self._drop(name)
+        return said
 
     def _drop(self, name: str) -> None:
         if name in self._children:

@@ -156,9 +156,18 @@ OUT = ("joblib", "joblib mmap", "diskcache", "cachier", "cash-lib", "cash-lib RA
 WHOLE = ("joblib", "diskcache", "cash-lib")
 LESS = "less the bare function"
 WORKS = [
-    Work("hit, 80 MB array in", hit_in(array), IN, "joblib", 0.15, expect="hit", rounds=9, quoted=True),
+    Work("hit, 80 MB array in", hit_in(array), (*IN, "Prefect"), "joblib", 0.15, expect="hit", rounds=9, quoted=True),
     Work("miss, 80 MB array in", miss_in(array, write_array), IN, "joblib", expect="miss", rounds=9),
-    Work("hit, 80 MB array out, verified", hit_out(make), OUT, "joblib", 0.25, expect="hit", rounds=15, quoted=True),
+    Work(
+        "hit, 80 MB array out, verified",
+        hit_out(make),
+        (*OUT, "Prefect"),
+        "joblib",
+        0.25,
+        expect="hit",
+        rounds=15,
+        quoted=True,
+    ),
     Work(
         "hit, 80 MB array out, sealed",
         hit_out(make),
@@ -173,7 +182,7 @@ WORKS = [
     Work(
         "miss, 80 MB array out",
         miss_out(make),
-        OUT,
+        (*OUT, "Prefect"),
         "joblib",
         0.7,
         LESS,

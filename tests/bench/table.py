@@ -9,15 +9,14 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from tests.bench.answers import SETTINGS
 from tests.bench.peers import PEERS
 from tests.bench.work import BARE, OURS, Row
 
 __all__ = ["as_json", "as_text", "save"]
 
-MARKS = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
-
-def as_text(rows: Sequence[Row], *, notes: bool = True) -> str:
+def as_text(rows: Sequence[Row]) -> str:
     """Markdown that is aligned, so that it reads well in a terminal too, and how it came about."""
     columns = [
         name for name in dict.fromkeys((OURS, *PEERS, BARE)) if any(name in row.figures | row.failures for row in rows)
@@ -25,26 +24,29 @@ def as_text(rows: Sequence[Row], *, notes: bool = True) -> str:
     columns = [name for name in columns if any(name in row.medians or name in row.failures for row in rows)]
     table = [["work", *columns, "ratio", "goal", "met"], *(cells(row, columns) for row in rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    table.insert(1, ["-" * width for width in widths])
-    lines = ["| " + " | ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)) + " |" for line in table]
+    lines = markdown([[text.ljust(width) for text, width in zip(line, widths, strict=True)] for line in table])
     failures = [f"{row.work.title}: {name}: {why}" for row in rows for name, why in row.failures.items()]
-    return "\n".join([*lines, "", *([*settings(columns), *failures, ""] if notes else []), machine(columns)])
+    return "\n".join([*lines, "", *settings(columns), *failures, "", machine(columns)])
+
+
+def markdown(table: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table, of which the first is the head."""
+    head, *body = ["| " + " | ".join(line) + " |" for line in table]
+    return [head, "|" + "|".join("-" * (len(text) + 2) for text in table[0]) + "|", *body]
 
 
 def cells(row: Row, columns: Iterable[str]) -> list[str]:
     """One row as text."""
-    work, medians = row.work, row.medians
-    title = f"{work.title} ({work.note})" if work.note else work.title
-    figures = ["failed" if name in row.failures else spell(medians.get(name), work.unit) for name in columns]
+    figures = ["failed" if name in row.failures else spell(row.medians.get(name), row.work.unit) for name in columns]
+    return [row.work.named, *figures, *judged(row)]
+
+
+def judged(row: Row) -> list[str]:
+    """Ratio, goal, and whether it is met."""
+    work = row.work
     ratio = "" if row.ratio is None else f"{row.ratio:.2g}"
-    goal = (
-        ""
-        if work.goal is None
-        else f"≤ {work.goal:g} × {work.against}"
-        if work.against
-        else f"≤ {spell(work.goal, work.unit)}"
-    )
-    return [title, *figures, ratio, goal, {None: "", True: "yes", False: "NO"}[row.met]]
+    goal = f"{work.goal:g} × {work.against}" if work.against else spell(work.goal, work.unit)
+    return [ratio, "" if work.goal is None else f"≤ {goal}", {None: "", True: "yes", False: "NO"}[row.met]]
 
 
 def spell(figure: float | None, unit: str) -> str:
@@ -97,12 +99,42 @@ def as_json(rows: Iterable[Row]) -> str:
 
 
 def save(rows: Sequence[Row], readme: Path) -> None:
-    """Put the rows that are to be quoted between the marks of a README.
+    """Put what is to be quoted between the marks of a README: works that were timed, and questions. What was not run stays.
 
     Raises:
         ValueError: It has no marks.
     """
-    text, table = readme.read_text(encoding="utf-8"), as_text([row for row in rows if row.work.quoted], notes=False)
-    if not MARKS.search(text):
-        raise ValueError(f"{readme} has no <!-- bench --> and <!-- /bench -->")
-    readme.write_text(MARKS.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text), encoding="utf-8")
+    text, quoted = readme.read_text(encoding="utf-8"), [row for row in rows if row.work.quoted]
+    for mark, write, some in (
+        ("bench", timings, [row for row in quoted if row.work.unit != "yes"]),
+        ("answers", answers, [row for row in quoted if row.work.unit == "yes"]),
+    ):
+        marks = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+        if not marks.search(text):
+            raise ValueError(f"{readme} has no <!-- {mark} --> and <!-- /{mark} -->")
+        if some:
+            table = "\n".join(write(some))
+            text = marks.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)  # type: ignore[misc]
+    readme.write_text(text, encoding="utf-8")
+
+
+def timings(rows: Sequence[Row]) -> list[str]:
+    """Who did it how fast: the peers of each row together, the best first."""
+    table = [["work", "nbflow", "others", "ratio", "goal", "met"]]
+    for row in rows:
+        others = sorted((figure, name) for name, figure in row.medians.items() if name != OURS)
+        said = [f"{name} {spell(figure, row.work.unit)}" for figure, name in others]
+        said += [f"{name} failed" for name in row.failures if name != OURS]
+        ours = "failed" if OURS in row.failures else spell(row.medians.get(OURS), row.work.unit)
+        table.append([row.work.named, ours, ", ".join(said), *judged(row)])
+    return [*markdown(table), "", machine([name for row in rows for name in row.figures])]
+
+
+def answers(rows: Sequence[Row]) -> list[str]:
+    """Who gives the right answer; a dash is for who could not be asked."""
+    columns = [name for name in (OURS, *PEERS) if any(name in row.figures | row.failures for row in rows)]
+    columns = list(dict.fromkeys(columns))
+    words = {None: "–", 0.0: "no", 1.0: "yes"}
+    table = [["", *columns], *([row.work.title, *(words[row.medians.get(name)] for name in columns)] for row in rows)]
+    settings = [f"{name}: {SETTINGS[peer][0]}" for name in columns if (peer := PEERS[name].distribution) in SETTINGS]
+    return [*markdown(table), "", f"{machine(columns)}. Set up for this: {'; '.join(settings)}."]

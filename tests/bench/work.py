@@ -50,6 +50,11 @@ class Work(NamedTuple):
     quoted: bool = False
 
     @property
+    def named(self) -> str:
+        """Its title, with what must be known."""
+        return f"{self.title} ({self.note})" if self.note else self.title
+
+    @property
     def judged(self) -> frozenset[str]:
         """The columns that a ratio is made of."""
         return frozenset({OURS, self.against, BARE})

@@ -1,6 +1,7 @@
 """The bench: what the README quotes comes from it."""
 
 import importlib
+import time
 
 import pytest
 
@@ -45,15 +46,59 @@ def test_ratios_are_of_the_same_round():
     assert row()._replace(figures={OURS: [1.0]}).met is None
 
 
-def test_the_readme_gets_the_table_in_place_of_the_last_one(tmp_path):
-    """The README would quote two runs, or lose text around them."""
+def question(title, **said):
+    """A row of a question: what each column said, or why it said nothing."""
+    figures = {name: [each] for name, each in said.items() if isinstance(each, float)}
+    failures = {name: each for name, each in said.items() if isinstance(each, str)}
+    return Row(row().work._replace(title=title, unit="yes", goal=None, against=""), figures, failures)
+
+
+def test_the_readme_gets_the_tables_in_place_of_the_last_ones(tmp_path):
+    """The README would quote two runs, hide who is faster or who could not run, or lose text around its tables."""
     readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n")
-    save([row()], readme)
-    save([row()], readme)
-    before, table, after = readme.read_text().partition(as_text([row()], notes=False))
-    assert (before, after) == ("before\n<!-- bench -->\n\n", "\n\n<!-- /bench -->\nafter\n")
-    assert "| some work | 3 s    | 8 s    | failed  | 1.5 s | 0.38  | ≤ 0.5 × joblib | yes |" in table
+    readme.write_text("before\n<!-- bench -->\nold\n<!-- /bench -->\n<!-- answers -->\nold\n<!-- /answers -->\nafter\n")
+    rows = [row(), row(0.1), question("is right", nbflow=0.0, joblib=1.0, cachier="not installed")]
+    unquoted = row()._replace(work=row().work._replace(title="hidden", quoted=False))
+    save([*rows, unquoted], readme)
+    save([*rows, unquoted], readme)
+    text = readme.read_text()
+    assert (text.startswith("before\n<!-- bench -->\n| work |"), text.endswith("\n<!-- /answers -->\nafter\n")) == (
+        True,
+        True,
+    )
+    assert [line for line in text.splitlines() if line.startswith("|") and "---" not in line] == [
+        "| work | nbflow | others | ratio | goal | met |",
+        "| some work | 3 s | bare 1.5 s, joblib 8 s, cachier failed | 0.38 | ≤ 0.5 × joblib | yes |",
+        "| some work | 3 s | bare 1.5 s, joblib 8 s, cachier failed | 0.38 | ≤ 0.1 × joblib | NO |",
+        "|  | nbflow | joblib | cachier |",
+        "| is right | no | yes | – |",
+    ]
+    assert text.count(time.strftime("%Y-%m-%d")) == 2
+    assert "cachier: separate_files=True" in text
+    save([row()._replace(figures={OURS: [1.0]})], readme)  # a run of some areas leaves the other table alone
+    assert "| some work | 1 s | cachier failed |" in readme.read_text()
+    assert "| is right | no | yes | – |" in readme.read_text()
     readme.write_text("no marks")
     with pytest.raises(ValueError, match="bench"):
         save([row()], readme)
+
+
+def test_the_terminal_gets_a_table_that_is_aligned():
+    """Twenty rows of figures could not be read where they are printed."""
+    head, _, body, *_ = as_text([row()]).splitlines()
+    assert head == "| work      | nbflow | joblib | cachier | bare  | ratio | goal           | met |"
+    assert body == "| some work | 3 s    | 8 s    | failed  | 1.5 s | 0.38  | ≤ 0.5 × joblib | yes |"
+
+
+def test_questions_are_asked_in_three_processes_and_the_missing_have_no_answer(tmp_path):
+    """A package that cannot be imported would be called wrong, or end the run; a lucky first answer would count."""
+    works = importlib.import_module("tests.bench.answers").WORKS
+    some = [work._replace(peers=("joblib", "no such peer")) for work in works if "comment" in work.title]
+    some += [work._replace(peers=()) for work in works if work.title.startswith("runs again")]
+    race = Race("answers", tmp_path)
+    try:
+        rows = race.ask(some)
+    finally:
+        race.close()
+    assert [each.figures for each in rows] == [{OURS: [1.0], "joblib": [0.0]}, {OURS: [1.0]}]
+    assert [list(each.failures) for each in rows] == [["no such peer"], []]
