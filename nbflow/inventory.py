@@ -127,4 +127,4 @@ def known(store: Store) -> str:
     """What there is instead of what was asked for."""
     names = [each.task for each in store.stats().tasks if each.entries]
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return f"; there is {', '.join(names[:8])}{more}" if names else f": nothing is kept in {store.folder}"
+    return f"; there is {', '.join(names[:8])}{more}" if names else f": the store {store.folder} is empty"

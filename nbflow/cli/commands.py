@@ -1,6 +1,7 @@
 """Every command, with all that may be written behind it: help, errors and completion are made of this."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Never
 
@@ -179,7 +180,9 @@ COMMANDS: Final = {
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Never:
-        """One line, without the usage."""
+        """One line, without the usage, in our words."""
+        message = re.sub("^the following arguments are required: ", "give ", message)
+        message = re.sub("^argument (.+): expected one argument$", r"\1 needs a value", message)
         self.exit(2, f"{self.prog}: {message}{'' if message.endswith('?') else f'; see {self.prog} --help'}\n")
 
 

@@ -27,11 +27,13 @@ def read(path: Path) -> Any:
         raise ConfigurationError(f"{path}: " + ("that is a folder" if path.is_dir() else "there is no such file"))
     try:
         text = path.read_text(encoding="utf-8")
-        json.loads(text)
+        found = json.loads(text)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError:
         raise ConfigurationError(f"{path} is not a notebook: it is not JSON") from None
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{path} is not a notebook: its JSON is a {type(found).__name__}, not an object")
     try:
         notebook = nbformat.reads(text, as_version=4)
         nbformat.validate(notebook)

@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 from nbflow.engine import controls
 from nbflow.engine.slot import overdue
+from nbflow.futures.future import on_their_way
 from nbflow.session import session
 from nbflow.step.phases import ACTIVE, FAILURES, Phase
-from nbflow.tasks.jobs import future_of
 from nbflow.widget import plain
 from nbflow.widget.lines import task_of
 from nbflow.widget.rows import Row
@@ -46,10 +46,11 @@ def _target(row: Row) -> _Target:
 def _cancel(targets: list[_Target]) -> str:
     """End what is queued, waits, or runs where it can be interrupted."""
     came: Counter[str] = Counter()
+    futures = {future.step: future for future in list(on_their_way)}  # at once: there may be ten thousand of each
     for each in targets:
         if each.phase not in ACTIVE:
             continue
-        future = future_of(each.step)
+        future = futures.get(each.step)
         if future is not None and future.cancel():
             came["cancelled"] += 1
         elif controls.stop(each.step):
