@@ -101,7 +101,7 @@ class Inputs:
         key = blake2b(_SCHEMA + self.cell.text, digest_size=16)
         if self.options.key is not None:
             key.update(b"--key\0" + digest_of(_evaluated(self.options.key, self.namespace), "--key"))
-            return self._with_files(key)
+            return self._with_flags(key)
         for name in self.names:
             if name in self._code:
                 continue
@@ -111,11 +111,13 @@ class Inputs:
         reached = self._reached()
         self.handles += reached.handles
         key.update(digest_of_reach(reached))
-        return self._with_files(key)
+        return self._with_flags(key)
 
-    def _with_files(self, key: Any) -> str:
-        for each in self.files:  # what they hold is a fact, which earlier entries do not have
-            key.update(b"--file\0" + str(each).encode() + b"\0")
+    def _with_flags(self, key: Any) -> str:
+        """With what entries that were made without these flags do not have: facts about files, other names."""
+        for flag, given in (("--file", self.files), ("--out", sorted(self.options.out or ()))):
+            for each in given:
+                key.update(f"{flag}\0{each}\0".encode(errors="surrogateescape"))
         made: str = key.hexdigest()
         return made
 
@@ -124,6 +126,8 @@ class Inputs:
         traits: Traits = {}
         if self.files:
             traits["--file"] = trait(" ".join(map(str, self.files)), "--file")
+        if self.options.out is not None:
+            traits["--out"] = trait(" ".join(self.options.out), "--out")
         if self.options.key is not None:
             traits["--key"] = trait(_evaluated(self.options.key, self.namespace), "--key")
         else:

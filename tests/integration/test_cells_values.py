@@ -589,6 +589,13 @@ def test_only_the_outputs_asked_for(k):
     k.out("del scratch, small")
     assert k.hits(cell)
     assert k.value("small, 'scratch' in globals()") == "(499500, False)"
+    k.out("del small")
+    for header, bound in {"%%task": "(True, True)", "%%task --out scratch,small": "(True, True)"}.items():
+        said = told(k.out(cell.replace("%%task --out small", header)))
+        assert "miss: --out" in said, "what was kept lacks a name that is asked for now"
+        assert k.value("'small' in globals(), 'scratch' in globals()") == bound
+        k.out("del small, scratch")
+    assert k.hits(cell.replace("small", "small,scratch", 1))
 
 
 def test_a_cell_that_changes_its_own_input(k):
