@@ -23,7 +23,7 @@ __all__ = ["Clock", "slices"]
 _OFTEN = 0.04  # seconds
 
 
-def slices(timeout: float | None, often: float = _OFTEN) -> Iterator[float | None]:
+def slices(timeout: float | None) -> Iterator[float | None]:
     """A wait of the main thread in short pieces, of any other thread in one; None is without end.
 
     An interrupt that comes after Python's last look for one, and before the thread sleeps, wakes nobody: a wait in one
@@ -33,8 +33,8 @@ def slices(timeout: float | None, often: float = _OFTEN) -> Iterator[float | Non
         yield timeout
         return
     end = math.inf if timeout is None else time.monotonic() + timeout
-    while (left := end - time.monotonic()) > often:
-        yield often
+    while (left := end - time.monotonic()) > _OFTEN:
+        yield _OFTEN
     yield max(left, 0.0)
 
 

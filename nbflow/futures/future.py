@@ -5,6 +5,8 @@ A `Future` is a `concurrent.futures.Future`: it works with `concurrent.futures.a
 """
 
 import concurrent.futures
+import math
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
@@ -33,7 +35,6 @@ __all__ = [
 R = TypeVar("R")
 
 _ERRORS = ("raise", "skip", "return")
-_OFTEN, _EACH = 0.04, 1e-4  # seconds between two looks for an interrupt; more for many, as a look takes 2 us for each
 
 blocking: ContextVar[Callable[[], AbstractContextManager[object]]] = ContextVar("nbflow_blocking", default=nullcontext)
 """What a worker enters while it waits for a future, so that its pool can put another one in its place."""
@@ -255,14 +256,14 @@ def wait(futures: Iterable[Future[Any]], timeout: float | None = None) -> _DoneA
     (2, set())
     """
     futures = list(futures)
-    if all(each.done() for each in futures):
-        return _DoneAndNotDone(set(futures), set())
-    with blocking.get()():
-        for piece in slices(timeout, _OFTEN + _EACH * len(futures)):
-            done, not_done = concurrent.futures.wait(futures, piece)
-            if not not_done:
-                break
-    return _DoneAndNotDone(set(done), set(not_done))  # type: ignore[arg-type]
+    until = math.inf if timeout is None else time.monotonic() + timeout
+    for each in reversed(futures):  # the last one mostly ends last: then this waits once
+        if not each.done():
+            with blocking.get()():
+                left = None if timeout is None else max(until - time.monotonic(), 0.0)
+                any(concurrent.futures.wait([each], piece).done for piece in slices(left))
+    not_done = set() if timeout is None else {each for each in futures if not each.done()}
+    return _DoneAndNotDone(set(futures) - not_done, not_done)
 
 
 def as_completed(futures: Iterable[Future[R]], timeout: float | None = None) -> Iterator[Future[R]]:
