@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Iterable
+from itertools import chain
 from stat import S_ISREG
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ class Notes:
 def facts_of(notes: Notes, drawn: tuple[Fact, ...]) -> Iterable[Fact]:
     """The facts, cheapest to verify first; `drawn` are those of the random generators."""
     found = [*tuple(notes.variables.values()), *drawn]
-    found += filter(None, map(versions.fact, tuple(notes.imports)))
+    found += chain.from_iterable(map(versions.facts, tuple(notes.imports)))
     found += tuple(notes.listings.values())
     for path, read in tuple(notes.reads.items()):
         # Of a log that the run added to itself, what was there before is part of what is there now.

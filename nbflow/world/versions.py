@@ -9,28 +9,14 @@ is imported, what is in memory counts.
 import os
 import re
 import sys
+from collections.abc import Iterable
 
+from nbflow.keys.origin import ALIASES, providers, users_module
 from nbflow.trace import Fact
 
-__all__ = ["broken", "distribution", "fact", "provider"]
+__all__ = ["broken", "distribution", "facts"]
 
-# Import names of well-known distributions that are called something else.
-_ALIASES = {
-    "PIL": "pillow",
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "dateutil": "python-dateutil",
-    "dotenv": "python-dotenv",
-    "fitz": "PyMuPDF",
-    "git": "GitPython",
-    "jwt": "PyJWT",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "umap": "umap-learn",
-    "yaml": "PyYAML",
-}
-_MODULES = {distribution: module for module, distribution in _ALIASES.items()}
+_MODULES = {distribution: module for module, distribution in ALIASES.items()}
 
 _known: dict[str, tuple[str, str]] = {}  # versions, and the folders that tell them
 
@@ -58,19 +44,20 @@ def _look(name: str) -> tuple[str, str] | None:
         return None
 
 
-def provider(module: str) -> str | None:
-    """The distribution that a top-level module came from, None for the standard library and the user's own."""
+def facts(module: str) -> list[Fact]:
+    """The versions behind a top-level module; none for the standard library and the user's own."""
+    found = ((name, distribution(name)) for name in _providers(module))
+    return [Fact("distribution", name, version.encode().hex(), version) for name, version in found if version]
+
+
+def _providers(module: str) -> Iterable[str]:
+    """The distributions that a module came from: several where they share its name, as those of `google` do."""
     if module in sys.stdlib_module_names:
-        return None
-    name = _ALIASES.get(module, module)
-    return name if distribution(name) is not None else None
-
-
-def fact(module: str) -> Fact | None:
-    """The version behind a top-level module, None if no distribution is known for it."""
-    name = provider(module)
-    version = None if name is None else distribution(name)
-    return None if name is None or version is None else Fact("distribution", name, version.encode().hex(), version)
+        return ()
+    name = ALIASES.get(module, module)
+    if distribution(name) is not None:
+        return (name,)
+    return () if users_module(module) else dict.fromkeys(providers().get(module, ()))
 
 
 def broken(known: Fact) -> str | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from nbflow.errors import StepTimeout
+from nbflow.keys import origin
 from nbflow.trace import Fact
 from nbflow.world import adopt, broken, exclude, unseen, versions, watch
 from nbflow.world.current import current, running
@@ -461,14 +462,31 @@ def test_distribution_changed_in_a_running_kernel(folder, monkeypatch):
     (installed / "made_up.py").touch()
     monkeypatch.syspath_prepend(str(installed))
     monkeypatch.delitem(sys.modules, "made_up", raising=False)
-    known = versions.fact("made_up")
+    (known,) = versions.facts("made_up")
     assert (known.hint, broken(known)) == ("1.0", None)
     (installed / "made_up-1.0.dist-info").rename(installed / "made_up-2.0.dist-info")
     assert broken(known) == "made_up 1.0 → 2.0"
     monkeypatch.setitem(sys.modules, "made_up", object())
-    assert versions.fact("made_up").hint == "2.0"
+    assert [fact.hint for fact in versions.facts("made_up")] == ["2.0"]
     (installed / "made_up-2.0.dist-info").rename(installed / "made_up-3.0.dist-info")
-    assert versions.fact("made_up").hint == "2.0", "which is what is in memory"
+    assert [fact.hint for fact in versions.facts("made_up")] == ["2.0"], "which is what is in memory"
     assert versions.distribution("not_yet") is None
     (installed / "not_yet-1.0.dist-info").mkdir()
     assert versions.distribution("not_yet") == "1.0"
+
+
+def test_distribution_that_is_called_otherwise(folder, monkeypatch):
+    """A new version of what brings `Crypto` or `cv2` would be ignored, for their names tell nothing of where they are from."""
+    installed = folder / "site-packages"
+    (installed / "other_name-1.0.dist-info").mkdir(parents=True)
+    (installed / "other_name-1.0.dist-info" / "METADATA").write_text("Name: other-name\nVersion: 1.0\n")
+    (installed / "other_name-1.0.dist-info" / "top_level.txt").write_text("made_up_too\n")
+    (installed / "made_up_too.py").touch()
+    monkeypatch.syspath_prepend(str(installed))
+    origin.providers.cache_clear()
+    with watch() as sight:
+        import made_up_too  # noqa: F401
+    (fact,) = sight.facts()
+    origin.providers.cache_clear()
+    del sys.modules["made_up_too"]
+    assert (fact.subject, fact.hint, broken(fact)) == ("other-name", "1.0", None)
