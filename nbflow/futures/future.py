@@ -79,7 +79,10 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         """Cancel the step; True where it had not begun. A running one ends before its next attempt, if there is one."""
         self.stopping = True
         call = self.call
-        return super().cancel() or (call is not None and call.cancel())
+        if super().cancel():
+            on_their_way.discard(self)
+            return True
+        return call is not None and call.cancel()
 
     @property
     def task_run_id(self) -> str:
@@ -113,6 +116,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             self.set_result(outcome.value.result(raise_on_failure=False))
         else:
             self.set_result(outcome.value)
+        on_their_way.discard(self)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What the step raised, None where it returned.

@@ -258,6 +258,7 @@ def begun(step: int, future: Future[Any]) -> bool:
     """Whether a step may begin: it was not cancelled while it was queued."""
     if future.set_running_or_notify_cancel():
         return True
+    on_their_way.discard(future)  # it may have been cancelled before it came there
     session.bus.tell(Cancelled(step, session.clock.time(), "cancelled before it began"))
     return False
 
@@ -271,7 +272,6 @@ def keep(future: Future[Any]) -> None:
         scope.add(future)
     _join_at_exit()
     on_their_way.add(future)
-    future.add_done_callback(on_their_way.discard)
 
 
 @cache
@@ -291,3 +291,4 @@ def join() -> None:
     while on_their_way:
         for each in list(on_their_way):
             each.wait()
+            on_their_way.discard(each)  # an interrupt may have come before whoever settled it did so
