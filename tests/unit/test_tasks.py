@@ -15,6 +15,7 @@ import textwrap
 import threading
 import traceback
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -513,6 +514,28 @@ class TestKeeping:
         data.unlink()
         with pytest.raises(FileNotFoundError):
             read(str(data))
+
+    @pytest.mark.parametrize("way", ["call", "submit", "pool"])
+    def test_what_an_uncached_step_reads_counts_for_those_around_it(self, fresh, tmp_path, way):
+        """Yesterday's CSV would be used, because a helper that keeps nothing itself had read it."""
+
+        @task(persist_result=False)
+        def read(name):
+            with open(f"{name}.csv") as file:
+                return int(file.read())
+
+        @task
+        def total(name):
+            if way == "pool":
+                with ThreadPoolExecutor(1) as pool:
+                    return sum(pool.map(read, [name]))
+            return read(name) if way == "call" else read.submit(name).result()
+
+        data = tmp_path / "data.csv"
+        data.write_text("1")
+        assert total(str(tmp_path / "data")) == 1
+        data.write_text("22")
+        assert total(str(tmp_path / "data")) == 22
 
     def test_failures_are_never_kept(self, fresh):
         """A failed download would fail for ever."""
