@@ -16,6 +16,14 @@ _SHOWS = frozenset({
 })  # fmt: skip
 """Magics that show what is bound, or was run."""
 _RUNS_CODE = frozenset({"time", "timeit", "prun", "capture"})
+_FOREIGN = frozenset({
+    "HTML", "SVG", "alias", "alias_magic", "autoreload", "bash", "bookmark", "cat", "cd", "cmd", "colors", "conda",
+    "config", "cp", "dirs", "env", "file", "html", "javascript", "js", "latex", "less", "load_ext", "ls", "mamba",
+    "man", "markdown", "matplotlib", "micromamba", "mkdir", "more", "mv", "nbflow", "perl", "pip", "popd",
+    "precision", "pushd", "pwd", "pylab", "pypy", "python", "python2", "python3", "reload_ext", "rm", "rmdir",
+    "ruby", "run", "script", "set_env", "sh", "svg", "sx", "system", "unload_ext", "uv", "writefile", "xmode",
+})  # fmt: skip
+"""Magics whose words are names of files, settings or another language. Any other may take them for Python's."""
 
 
 def assigned(body: list[ast.stmt], names: set[str]) -> Iterator[ast.expr]:
@@ -33,7 +41,7 @@ class Magic(NamedTuple):
 
     Attributes:
         code: Python sources that it runs or interpolates.
-        text: Text in which a name may stand, as in `%%sql`; `""` if it is not of that kind.
+        text: Text in which a name may stand, as in `%%sql` and `%%R -i df`; `""` if it is not of that kind.
         reflects: Why what it reads cannot be known before it runs, or `""`.
     """
 
@@ -69,7 +77,7 @@ def magic(node: ast.Call) -> Magic | None:
         return Magic([code, *(_interpolated(line) if cell else [])])
     return Magic(
         _interpolated(line),
-        text=f"{line}\n{cell}" if "sql" in name.lower() else "",
+        text="" if name in _FOREIGN else f"{line}\n{cell}",
         reflects="%run -i" if name == "run" and "-i" in line.split() else "",
     )
 

@@ -226,6 +226,26 @@ def test_a_live_handle_counts_by_its_type_and_a_spent_one_not_at_all(k):
     assert "gen" in told(k.out("%%task\ntotal = sum(gen)"))
 
 
+def test_what_a_magic_of_somebodys_reads_by_name(k):
+    """`%%R -i df` and `%%snakeviz` take names as text: with another `df` they would hit with results of the old one."""
+    k.out(
+        "from IPython.core.magic import register_cell_magic, register_line_magic\n"
+        "@register_cell_magic\ndef other(line, cell):\n    names = get_ipython().user_ns\n"
+        "    names['made'] = names[line.split()[1]] * 10\n"
+        "@register_cell_magic\ndef profiled(line, cell):\n    exec(cell, get_ipython().user_ns)\n"
+        "@register_line_magic\ndef push(line):\n    get_ipython().user_ns['made'] = get_ipython().user_ns[line] * 10"
+    )
+    for body in ("%%other -i df\nprint(1)", "%%profiled\nmade = df * 10", "%push df"):
+        for df in (1, 2):
+            k.out(f"df = {df}")
+            assert not k.hits(f"%%task\n{body}"), body
+            assert k.value("made") == str(10 * df)
+            k.out("del made")
+            assert k.hits(f"%%task\n{body}"), body
+            assert k.value("made") == str(10 * df)
+            k.out("del made")
+
+
 def test_files_that_are_named(k):
     """What a child process reads is not seen: without `--file` its old output would be served."""
     k.out(

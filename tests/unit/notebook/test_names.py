@@ -132,6 +132,10 @@ def test_cells_that_only_look_reflective(source):
         "def f(d): return d.query('p > @low')\nf(x)": "low p",
         "df.eval('z = x + y')": "x y z",
         "get_ipython().run_cell_magic('sql', '', 'select * from sales')": "from sales select",
+        "get_ipython().run_cell_magic('R', '-i df', 'mean(df$x)')": "df i mean x",
+        "get_ipython().run_line_magic('store', 'df')": "df",
+        "get_ipython().run_cell_magic('bash', '', 'echo df')": "",
+        "get_ipython().run_line_magic('cd', 'data')": "",
     }.items(),
 )
 def test_names_in_strings_that_a_library_evaluates(source, names):
