@@ -103,7 +103,8 @@ class Race:
             if spare and sum(spent[name] for name in work.judged if name in figures) > self._budget:
                 break
             for name in [name for name in figures if name not in failures]:
-                if spare and name not in work.judged and spent[name] > self._budget / len(figures):
+                share = self._budget / len(figures) if spare else self._budget
+                if name not in work.judged and spent[name] > share:
                     continue
                 start = time.monotonic()
                 try:
