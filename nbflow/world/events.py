@@ -33,7 +33,6 @@ _CODE = (
     "zipimport",
     "pkgutil",
     "pkg_resources",
-    "linecache",
     "executing",
     "stack_data",
     "IPython.core.tbtools",
@@ -70,10 +69,12 @@ def _for_code(frame: FrameType) -> bool:
         frame = frame.f_back
         if (asker := _asker(frame)) == "pkgutil":
             return False
-    while asker.partition(".")[0] in {"pathlib", "tokenize"} and frame.f_back is not None:
+    lines = False
+    while asker.partition(".")[0] in {"linecache", "pathlib", "tokenize"} and frame.f_back is not None:
+        lines = lines or asker == "linecache"  # which whoever shows code asks: tracebacks, inspection, debuggers
         frame = frame.f_back
         asker = _asker(frame)
-    return asker.startswith(_CODE)
+    return asker.startswith(_CODE) or (lines and not users(frame.f_code))
 
 
 def _opened(sights: Sights, args: Args, frame: FrameType) -> None:

@@ -1,9 +1,12 @@
 """Files that a run reads, looks for in vain, writes, appends to, renames and removes."""
 
 import glob
+import linecache
 import os
+import runpy
 import shutil
 import tempfile
+import traceback
 from pathlib import Path
 
 import pytest
@@ -616,6 +619,22 @@ def test_data_beside_a_module(folder, monkeypatch):
     monkeypatch.syspath_prepend(folder)
     facts, _ = seen(pkgutil.get_data, "pack_for_worlds", "table.csv")
     assert [Path(subject).name for _, subject in facts] == ["table.csv"]
+
+
+def test_lines_of_a_file():
+    """Data that is read by `linecache` would be ignored; sources for a traceback would be facts."""
+    Path("a.csv").write_text("1\n2\n")
+    assert only(linecache.getline, "a.csv", 2).subject == "a.csv"
+    Path("code.py").write_text("def fails(): return 1 / 0")
+    fails = runpy.run_path("code.py")["fails"]
+
+    def run():
+        try:
+            fails()
+        except ZeroDivisionError:
+            assert "1 / 0" in traceback.format_exc()
+
+    assert seen(run) == ({}, frozenset())
 
 
 def test_folder_opened_as_a_file():
