@@ -17,7 +17,7 @@ __all__ = ["Sights", "claim_threads", "sights", "started"]
 Sights = tuple[Any, ...]
 """Sights, innermost first. What sights themselves are made of asks here too, so they are not named."""
 
-_KERNEL = r"IOPub|Heartbeat|Control|IPythonHistory|HistorySaving|Shell channel|subshell|IO loop|Profile$|nbflow|pydevd"
+_KERNEL = r"(IOPub|Heartbeat|Control|(IPython)?History\w*|Shell channel|subshell|IO loop|Profile$|nbflow|pydevd)\b"
 _KEEPERS = frozenset(
     {
         "IPython",
@@ -53,7 +53,7 @@ def sights() -> Sights:
     if claim is not None and claim[0] in running:
         return claim
     kinds = {type(thread).__module__.partition(".")[0], _target(thread).partition(".")[0]}
-    if re.search(_KERNEL, thread.name) or kinds & _KEEPERS:
+    if re.match(_KERNEL, thread.name) or kinds & _KEEPERS:
         return ()
     return tuple(running)
 

@@ -163,9 +163,10 @@ def test_thread_of_a_step():
     assert subjects(second) == {"b"}
 
 
-def test_pool_of_nobody():
+@pytest.mark.parametrize("name", ["", "Controller", "my IO loop", "profile-Profile"])
+def test_pool_of_nobody(name):
     """A pool made earlier would read behind the step's back."""
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1, thread_name_prefix=name) as pool:
         pool.submit(int).result()
         with watch() as sight:
             pool.submit(read, "a").result()
