@@ -43,10 +43,10 @@ def cells(row: Row, columns: Iterable[str]) -> list[str]:
 
 def judged(row: Row) -> list[str]:
     """Ratio, goal, and whether it is met."""
-    work = row.work
-    ratio = "" if row.ratio is None else f"{row.ratio:.2g}"
-    goal = f"{work.goal:g} × {work.against}" if work.against else spell(work.goal, work.unit)
-    return [ratio, "" if work.goal is None else f"≤ {goal}", {None: "", True: "yes", False: "NO"}[row.met]]
+    work, goal = row.work, ""
+    if work.goal is not None:
+        goal = "≤ " + (f"{work.goal:g} × {work.against}" if work.against else spell(work.goal, work.unit))
+    return ["" if row.ratio is None else f"{row.ratio:.2g}", goal, {None: "", True: "yes", False: "NO"}[row.met]]
 
 
 def spell(figure: float | None, unit: str) -> str:

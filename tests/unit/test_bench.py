@@ -46,6 +46,18 @@ def test_ratios_are_of_the_same_round():
     assert row()._replace(figures={OURS: [1.0]}).met is None
 
 
+def test_every_row_can_be_written(tmp_path):
+    """A run of twenty minutes would end in an error, and nothing of it be left."""
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- bench -->\n<!-- /bench -->\n<!-- answers -->\n<!-- /answers -->\n")
+    works = [work for area in AREAS for work in importlib.import_module(f"tests.bench.{area}").WORKS]
+    rows = [Row(work, {name: [1.0] for name in work.racers}, {}) for work in works]
+    rows += [Row(work, {}, dict.fromkeys(work.racers, "failed")) for work in works]
+    assert as_text(rows).count("\n| ") >= len(rows)
+    save(rows, readme)
+    assert readme.read_text().count("\n| ") == 2 * sum(work.quoted for work in works) + 2
+
+
 def question(title, **said):
     """A row of a question: what each column said, or why it said nothing."""
     figures = {name: [each] for name, each in said.items() if isinstance(each, float)}
