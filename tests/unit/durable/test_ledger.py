@@ -79,3 +79,14 @@ def test_whoever_writes_is_waited_for(fresh, ledger, operation):
         thread.join(30)
     assert answer == [True]
     assert not fresh.warned
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_transaction_that_an_interrupt_left_open_takes_nothing_with_it(ledger, operation):
+    """What is done from then on would be undone when the kernel ends, and until then no other kernel could write."""
+    ledger.link.execute("BEGIN IMMEDIATE")
+    ledger.link.execute("UPDATE Effects SET calls = 99")
+    assert OPERATIONS[operation]()
+    with stranger(ledger) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert (99,) not in other.execute("SELECT calls FROM Effects").fetchall()
