@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from nbflow.world.watch import _hook
 from tests.fakes import FakeClock
+
+if "COVERAGE_PROCESS_CONFIG" in os.environ:
+    _hook.__cantrace__ = True  # else nothing in an audit hook is measured
 
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
 

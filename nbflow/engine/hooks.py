@@ -4,7 +4,7 @@ They run here, in this process, one after the other. What one of them raises is 
 came to what it came to, and the other hooks are called.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from inspect import isawaitable
 from typing import Any, Self, cast
@@ -12,7 +12,6 @@ from typing import Any, Self, cast
 from nbflow import events as e
 from nbflow.context import here
 from nbflow.engine.aside import aside
-from nbflow.errors import ConfigurationError
 from nbflow.logs import logger
 from nbflow.options import TaskOptions
 from nbflow.runs import TaskRun
@@ -20,26 +19,9 @@ from nbflow.states import state_of
 from nbflow.step.commands import Outcome
 from nbflow.step.waits import Question, Tried, asked
 
-__all__ = ["Hook", "Hooked", "Hooks", "acall_hook", "checked", "condition_of", "finish", "run_hook"]
+__all__ = ["Hook", "Hooked", "Hooks", "acall_hook", "condition_of", "finish", "run_hook"]
 
 Hook = Callable[..., Any]
-
-
-def checked(option: str, given: Any) -> tuple[Hook, ...]:
-    """Hooks as an option gives them.
-
-    Raises:
-        ConfigurationError: They are no list, or one of them cannot be called.
-    """
-    if given is None:
-        return ()
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise ConfigurationError(f"{option}={given!r}: give a list of functions")
-    hooks = tuple(given)
-    for each in hooks:
-        if not callable(each):
-            raise ConfigurationError(f"{option} has {each!r}, which cannot be called: give a list of functions")
-    return hooks
 
 
 def run_hook(hook: Hook, *args: Any) -> bool:

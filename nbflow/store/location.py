@@ -59,7 +59,8 @@ def open_store(
     `[tool.nbflow]` in the nearest pyproject.toml. What is given counts for all who use the folder in this process.
 
     Args:
-        path: Its folder; None is where `locate` says.
+        path: Its folder; None is that of `NBFLOW_STORE`, else of `store` under `[tool.nbflow]`, else `.nbflow` in the
+            project, or where the notebook is.
         warn: Told what the user must know; only what the first caller gives counts.
         verify: `full` checks bulk data when it is loaded; `sealed` only what code could hide in, which is faster.
         max_size: Bytes that it may hold, or text such as `5GB`; by default 10 GB or a tenth of the volume, the smaller.

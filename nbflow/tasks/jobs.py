@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "begun",
-    "future_of",
     "join",
     "keep",
     "launch",
@@ -277,11 +276,6 @@ def keep(future: Future[Any]) -> None:
 @cache
 def _join_at_exit() -> None:
     atexit.register(join)
-
-
-def future_of(step: int) -> Future[Any] | None:
-    """The future of a step that is on its way; None where there is none, as for a plain call."""
-    return next((each for each in list(on_their_way) if each.step == step), None)
 
 
 def join() -> None:

@@ -10,8 +10,8 @@ import pytest
 from nbflow import task
 from nbflow.engine import controls
 from nbflow.events import Cancelled, Completed, Failed, Started, Waiting
+from nbflow.futures.future import on_their_way
 from nbflow.session import session
-from nbflow.tasks.jobs import future_of
 
 PATIENCE = 20.0
 
@@ -109,10 +109,10 @@ def test_a_wait_is_cancelled(real):
     """Else a step in a backoff of a day could only be ended with its kernel."""
     future = flaky().submit(7)
     step = real.wait(Waiting).step
-    assert future_of(step) is future and not future.cancel() and controls.stop(step)
+    assert future in on_their_way and not future.cancel() and controls.stop(step)
     with pytest.raises(CancelledError):
         future.result(PATIENCE)
-    assert real.wait(Cancelled).step == step and future_of(step) is None
+    assert real.wait(Cancelled).step == step and future not in on_their_way
     join = in_thread(flaky(), 8)
     assert controls.stop(real.wait(Waiting, 2).step)
     assert isinstance(join(), CancelledError)
