@@ -81,13 +81,14 @@ def prepare() -> None:
     jupyter = [os.path.abspath(os.environ[name]) + os.sep for name in _JUPYTER if os.environ.get(name)]
     tempfile = sys.modules.get("tempfile")
     cells = [os.path.join(os.path.abspath(tempfile.gettempdir()), "ipykernel_")] if tempfile else []
-    _roots = (*_SYSTEM, *_installation(), *jupyter, *_own, *cells)
+    _roots = (*_installation(), *jupyter, *_own, *cells)
     _dots = os.path.join(os.path.expanduser("~"), ".")
 
 
 def excluded(path: str) -> bool:
     """Whether an absolute path never counts."""
-    if path.endswith(".pyc") or ((path + "/").startswith(_roots) and not path.startswith(_MEDIA)):
+    below = (path + "/").startswith
+    if path.endswith(".pyc") or below(_roots) or (below(_SYSTEM) and not below(_MEDIA)):
         return True
     if any(part in path for part in _PARTS):
         return True
@@ -104,7 +105,7 @@ def absolute(path: str, base: str) -> str:
         path = os.path.join(base, path)
     if not ("/." in path or "//" in path or path.endswith("/") or os.sep != "/"):
         return path
-    return path if "/../" in path and _leaves_link(path) else os.path.normpath(path)
+    return path if "/.." in path and _leaves_link(path) else os.path.normpath(path)
 
 
 def _leaves_link(path: str) -> bool:

@@ -48,6 +48,21 @@ def test_counted(path):
     assert not paths.excluded(path)
 
 
+def test_mounted_disk(monkeypatch):
+    """On one that a desktop mounts, steps around others would be seen to write a database, and never be kept."""
+    monkeypatch.setattr(paths, "_own", ())
+    paths.exclude("/run/media/me/work/store")
+    assert paths.excluded("/run/media/me/work/store/index/cache.db")
+    assert not paths.excluded("/run/media/me/work/a.csv")
+
+
+def test_above_a_linked_folder(tmp_path):
+    """The folder beside the link would be listed, not the one above what it leads to."""
+    (tmp_path / "far" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "deep")
+    assert os.path.realpath(paths.absolute("link/..", str(tmp_path))) == str(tmp_path / "far")
+
+
 def test_dot_folders_of_the_home_directory(home, monkeypatch):
     """Caches and settings of programs would be facts; a project kept in such a folder would have none."""
     assert paths.excluded(home + "/.cache/matplotlib/fonts.json")
