@@ -16,7 +16,7 @@ from nbflow.trace import Fact
 
 __all__ = ["broken", "distribution", "facts"]
 
-_MODULES = {distribution: module for module, distribution in ALIASES.items()}
+_MODULES = {distribution: module for module, distribution in ALIASES.items()}  # and those met under way
 
 _known: dict[str, tuple[str, str]] = {}  # versions, and the folders that tell them
 
@@ -46,7 +46,10 @@ def _look(name: str) -> tuple[str, str] | None:
 
 def facts(module: str) -> list[Fact]:
     """The versions behind a top-level module; none for the standard library and the user's own."""
-    found = ((name, distribution(name)) for name in _providers(module))
+    names = (*_providers(module),)
+    if len(names) == 1:
+        _MODULES[names[0]] = module
+    found = ((name, distribution(name)) for name in names)
     return [Fact("distribution", name, version.encode().hex(), version) for name, version in found if version]
 
 

@@ -488,6 +488,9 @@ def test_distribution_that_is_called_otherwise(folder, monkeypatch):
     with watch() as sight:
         import made_up_too  # noqa: F401
     (fact,) = sight.facts()
+    (installed / "other_name-1.0.dist-info").rename(installed / "other_name-2.0.dist-info")
+    assert [each.hint for each in versions.facts("made_up_too")] == ["1.0"], "which is what is in memory"
+    (installed / "other_name-2.0.dist-info").rename(installed / "other_name-1.0.dist-info")
     origin.providers.cache_clear()
     del sys.modules["made_up_too"]
     assert (fact.subject, fact.hint, broken(fact)) == ("other-name", "1.0", None)
