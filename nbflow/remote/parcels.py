@@ -107,6 +107,7 @@ class Order(NamedTuple):
         things: Packed: functions, classes, tasks of the user's modules among the arguments, by name; `b""`: none.
         codes: Digests of what the function and they reach where the call comes from; `()`: it does not matter.
         modules: Names of the user's modules that any of it comes from.
+        within: Whether a step around it is to know what it depends on, should it not be kept itself.
     """
 
     home: bytes
@@ -127,6 +128,7 @@ class Order(NamedTuple):
     things: bytes = b""
     codes: tuple[bytes, ...] = ()
     modules: tuple[str, ...] = ()
+    within: bool = False
 
 
 class Said(NamedTuple):

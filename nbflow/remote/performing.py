@@ -36,7 +36,6 @@ from nbflow.session import configure, session
 from nbflow.step.commands import Call, Err, Ok, Save
 from nbflow.step.plan import unfit
 from nbflow.step.policy import Policy
-from nbflow.trace import Fact
 
 __all__ = ["perform"]
 
@@ -75,11 +74,9 @@ def _reply(order: Order) -> Reply:
     found = {name: world.rng.digest(state) for name, state in order.random.items()}
     world.rng.restore(_split(order.random, order.split) if order.split else order.random)
     slot = _slot(order.kept)
-    work = Work(0, _body(function, args, kwargs), slot, session.clock, session.bus, log_prints=order.log_prints)
+    work = _Seen(0, _body(function, args, kwargs), slot, session.clock, session.bus, log_prints=order.log_prints)
     work.mentions = (*order.names, args, kwargs)
     work.files, work.seeds, work.touching = order.files, order.seeds, order.touching
-    if order.kept is not None:
-        work.keep = order.kept.keep
     inputs = _Inputs(function, args, kwargs, order.kept) if order.kept is not None else None
     context = copy_context()
     work.run = _run(order)
@@ -90,19 +87,29 @@ def _reply(order: Order) -> Reply:
     cost = session.clock.monotonic() - begun
     if isinstance(outcome, Err):
         return Reply(error=broken_down(outcome.error, _where()))
-    facts: tuple[Fact, ...] = ()
-    changed, left = "", None
+    facts = work.sight.trace() if slot is not None or order.within else ()
+    changed, left = "", work.sight.state
+    if order.split:
+        facts = tuple(
+            each._replace(digest=found.get(each.subject, each.digest)) if each.kind == "random" else each
+            for each in facts
+        )
+        left = {}
     if slot is not None:
-        if order.split:
-            slot.facts = tuple(
-                each._replace(digest=found.get(each.subject, each.digest)) if each.kind == "random" else each
-                for each in slot.facts
-            )
-            slot.random = None
-        facts, left = slot.facts, slot.random
+        slot.facts, slot.random = facts, left
         changed = inputs.changed() if inputs is not None else ""
     reply = Reply(None, None, outcome.touched, facts, left, changed, cost)
     return _stored(order, slot, outcome, cost, reply) or reply._replace(value=_value(outcome.value))
+
+
+class _Seen(Work):
+    """A step of another process, which wants to know what it depends on, kept or not."""
+
+    sight: world.Sight
+
+    def _sight(self) -> world.Sight:
+        self.sight = world.watch()
+        return self.sight
 
 
 def _value(value: Any) -> bytes:

@@ -173,6 +173,35 @@ def test_otherwise_as_if_it_were_here(fresh, tmp_path, monkeypatch, capsys):
     assert "rows.csv changed" in nested.explain(2).why and nested(2) == "bbbb"
 
 
+def test_what_is_not_kept_counts_for_the_step_around_it(fresh, tmp_path, monkeypatch):
+    """A step would hit with what was in a file before, as only a worker read it; and chance would repeat itself."""
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("a")
+
+    @task(isolate="process", persist_result=False)
+    def rows(stem):
+        return Path(f"{stem}{os.extsep}csv").read_text()
+
+    @task(isolate="process", persist_result=False)
+    def draws():
+        return random.random()
+
+    @task
+    def report():
+        return rows("rows")
+
+    assert report() == "a" and report.is_cached()
+    Path("rows.csv").write_text("bb")
+    assert report() == "bb"
+    try:
+        random.seed(1)
+        expected = [random.random() for _ in range(3)]
+        random.seed(1)
+        assert [draws(), draws(), random.random()] == expected
+    finally:
+        random.seed()
+
+
 def test_the_users_lines_are_in_the_traceback(fresh):
     """An error in an isolated call could not be found."""
 
