@@ -94,6 +94,8 @@ class Race:
 
         A slow peer that no goal names stops early, or nobody else would get enough rounds for a ratio.
         """
+        if work.fresh:
+            self.close()
         figures: dict[str, list[float]] = {name: [] for name in work.racers}
         failures: dict[str, str] = {}
         counts: dict[str, int] = {}

@@ -56,7 +56,7 @@ def spell(figure: float | None, unit: str) -> str:
     if unit == "yes":
         return "yes" if figure else "NO"
     if unit != "s":
-        return f"{figure:.2f} {unit}"
+        return f"{round(figure, 2) + 0.0:.2f} {unit}"  # no -0.00
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if figure >= size:
             return f"{figure / size:.3g} {unit}"
