@@ -27,7 +27,7 @@ class Around:
     Args:
         work: The step.
         call: The attempt.
-        sight: What sees the attempt; None: only what sees the steps around it.
+        sight: What sees the attempt; None: nothing does.
     """
 
     __slots__ = ("_call", "_outer", "_prints", "_sight", "_transaction", "work")
@@ -53,13 +53,14 @@ class Around:
         sight = self._sight
         if sight is None or sight.__enter__().again:
             return
-        sight.mention(work.mentions)
         if work.seeds:
             sight.may_seed()
         if work.files:
             world.declare(work.files)
-        for kind in work.touching:
-            sight.touch(kind)
+        for each in sight.chain:
+            each.mention(work.mentions)
+            for kind in work.touching:
+                each.touch(kind)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

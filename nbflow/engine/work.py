@@ -346,8 +346,8 @@ class Work:
         return outcome
 
     def _sight(self) -> world.Sight | None:
-        """What sees an attempt; None where nothing is kept and nobody asks: steps around it see it all the same."""
-        return None if self.keep == "never" and self.slot is None else world.watch()
+        """What sees an attempt; None where nothing is kept and nobody asks."""
+        return None if self.keep == "never" and self.slot is None and not world.watched() else world.watch()
 
     def ran(self, value: Any, sight: world.Sight | None) -> c.Outcome:
         """A value, with what its run was seen to depend on and to touch."""

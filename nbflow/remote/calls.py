@@ -44,7 +44,6 @@ from nbflow.remote.parcels import (
 from nbflow.remote.workers import PERFORM, Hold
 from nbflow.session import session
 from nbflow.step.commands import Call, Err, Load, Ok, Outcome
-from nbflow.world.current import current
 
 __all__ = ["Remote", "isolated", "received"]
 
@@ -166,7 +165,7 @@ class Remote:
             things=packed(things) if things and codes else b"",
             codes=codes,
             modules=self.modules,
-            within=current.get() is not None,
+            within=world.watched(),
         )
         try:
             return pickle.dumps(order, 5)

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from nbflow import remote
+from nbflow import remote, world
 from nbflow.context import current_flow_run, current_scope, current_tags, here
 from nbflow.engine.hooks import Hooks, condition_of
 from nbflow.engine.work import Work, next_step
@@ -168,9 +168,9 @@ class Steps:
         return None, plan(step, policy, keyed=slot is not None, limited=work.turn is not None), work
 
     def _watched(self, work: Work, identity: Identity, values: tuple[Any, ...], handles: list[str]) -> None:
-        """What of the world counts for a step, where its result may be kept."""
+        """What of the world counts for a step, where its result or that of one around it may be kept."""
         work.identity = identity
-        if work.slot is None:
+        if work.slot is None and not world.watched():
             return
         named = [value for _, value in identity.globals()]
         work.mentions = (*identity.constants, *named, *identity.inputs(values))

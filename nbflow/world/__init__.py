@@ -7,7 +7,7 @@ from nbflow.world.paths import exclude
 from nbflow.world.readers import arm, declare
 from nbflow.world.sight import Sight, may_name
 from nbflow.world.versions import distribution
-from nbflow.world.watch import adopt, watch
+from nbflow.world.watch import adopt, watch, watched
 
 __all__ = [
     "Sight",
@@ -21,4 +21,5 @@ __all__ = [
     "rng",
     "unseen",
     "watch",
+    "watched",
 ]

@@ -97,7 +97,7 @@ class Sight:
         if notes is None:
             return frozenset()
         kinds = set(notes.touched)
-        left = (*notes.writes, *notes.updated, *(path for path in notes.mentions if made(notes, path)))
+        left = (*notes.writes, *notes.updated, *(path for path in tuple(notes.mentions) if made(notes, path)))
         if any(map(os.path.lexists, left)):
             kinds.add("files")
         return frozenset(kinds)

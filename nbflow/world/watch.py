@@ -19,7 +19,7 @@ from nbflow.world.quiet import foreign
 from nbflow.world.sight import Sight, Stretches
 from nbflow.world.threads import claim_threads, sights
 
-__all__ = ["adopt", "watch"]
+__all__ = ["adopt", "watch", "watched"]
 
 _lock = threading.Lock()
 _installed = False
@@ -37,6 +37,11 @@ def watch(*, stretches: bool = False) -> Sight:
     if not _installed:
         _install()
     return Stretches() if stretches else Sight()
+
+
+def watched() -> bool:
+    """Whether a step that goes on around here wants to know what it depends on."""
+    return current.get() is not None
 
 
 def adopt(facts: Collection[Fact]) -> None:

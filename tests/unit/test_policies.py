@@ -1,6 +1,8 @@
 """What makes the key of a task: policies, key functions, `ignore`, `version`, `files`, and what cannot be keyed."""
 
+import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ from nbflow import (
     task,
     task_input_hash,
 )
+from nbflow.world import unseen
 from tests.unit.keys.code_cases import cell
 
 
@@ -398,3 +401,23 @@ class TestUnkeyable:
         """Who said NO_CACHE would be told that nothing is cached."""
         use.with_options(cache_policy=NO_CACHE)(threading.Lock())
         assert not fresh.warned
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_file_of_a_step_inside_that_native_code_reads(keeps, tmp_path, monkeypatch):
+    """The step around it would hit with what was in the file before."""
+    monkeypatch.chdir(tmp_path)
+    Path("rates.bin").write_text("1")
+
+    @task(persist_result=keeps)
+    def rates(path):
+        with unseen():
+            return Path(path).read_text()
+
+    @task(persist_result=True)
+    def report(stem):
+        return rates(f"{stem}{os.extsep}bin")
+
+    assert report("rates") == "1" and report.is_cached("rates")
+    Path("rates.bin").write_text("22")
+    assert report("rates") == "22"
