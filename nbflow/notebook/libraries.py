@@ -220,7 +220,7 @@ def _locale(module: Any) -> Settings:
     return {name: module.setlocale(getattr(module, name)) for name in _PLACES}
 
 
-_PLACES: Final = ("LC_COLLATE", "LC_CTYPE", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
+_PLACES: Final = ("LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
 
 
 def _set_locale(module: Any, pairs: Pairs) -> None:

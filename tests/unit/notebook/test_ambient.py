@@ -50,6 +50,10 @@ SETTINGS = {
         "import locale; locale.setlocale(locale.LC_NUMERIC, 'C.UTF-8')",
         "(locale := __import__('locale')).setlocale(locale.LC_NUMERIC) == 'C.UTF-8'",
     ),
+    "locale of messages": (
+        "import locale; locale.setlocale(locale.LC_MESSAGES, 'C.UTF-8')",
+        "(locale := __import__('locale')).setlocale(locale.LC_MESSAGES) == 'C.UTF-8'",
+    ),
     "decimal": (
         "import decimal; decimal.getcontext().prec = 5; decimal.getcontext().traps[decimal.Inexact] = True",
         "(d := __import__('decimal')).getcontext().prec == 5 and d.getcontext().traps[d.Inexact]",
