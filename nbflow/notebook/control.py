@@ -253,7 +253,7 @@ def _value(text: str) -> Any:
     """A setting as Python would write it; what is no literal is text."""
     try:
         return None if text.lower() == "none" else ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text
 
 

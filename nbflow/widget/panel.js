@@ -381,7 +381,7 @@ function view(store, model, el) {
   function settle(n) {
     if (!n.failed) return setFold(false);
     const first = [...store.rows.values()].find(row => store.kind(row.s) === "failed");
-    if (first) { chosen = first.id; unfoldDetail(first.id); }
+    if (first) { forget(); chosen = first.id; unfoldDetail(first.id); }
     return undefined;
   }
 

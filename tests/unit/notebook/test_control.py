@@ -100,3 +100,5 @@ def test_a_switch_is_on_or_off(fresh):
     """A word that means neither would turn on what should be off."""
     with pytest.raises(UsageError, match="cache='never': give True or False"):
         nbflow("config cache=never")
+    with pytest.raises(UsageError, match="panel="):
+        nbflow("config panel={[]:1}")
