@@ -14,7 +14,7 @@ __all__ = ["trust"]
 
 
 def trust(args: Namespace) -> int:
-    """Trust the key in a file, or one no longer, or list all keys; 1 where there is no such key to remove."""
+    """Trust the key in a file, or one no longer, or list all keys; 1 where no such key was trusted."""
     if args.key is not None and (args.list or args.remove is not None):
         raise ConfigurationError("trust: give a key file, --list or --remove")
     if args.remove is not None:
@@ -42,7 +42,7 @@ def _remove(text: str) -> int:
     if len(those) != 1:
         raise ConfigurationError(
             f"--remove {text!r}: "
-            + ("several keys begin so" if those else "there is no such key; see nbflow trust --list")
+            + ("several keys begin so" if those else "no such key was trusted; see nbflow trust --list")
         )
     keys.remove(those[0])
     print(f"{those[0].hex()} is no longer trusted; its results are kept, and not used")

@@ -18,7 +18,9 @@ AREAS = ("core", "keys", "store", "cells", "engine", "durable", "panel", "answer
 def main() -> int:
     """Run the areas that are named, or all of them; 1 if a goal is missed or cannot be judged."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("area", nargs="*", choices=[*AREAS, []], help="by default all of them")
+    parser.add_argument(
+        "area", nargs="*", choices=[*AREAS, []], metavar="AREA", help=f"{', '.join(AREAS)}; by default all"
+    )
     parser.add_argument("--only", default="", metavar="TEXT", help="only rows whose title has it")
     parser.add_argument("--peers", metavar="A,B", help="only these beside nbflow, and whom a goal names")
     parser.add_argument("--budget", type=float, default=BUDGET, metavar="S", help="seconds for the rounds of a row")
