@@ -13,12 +13,16 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-__all__ = ["Clock", "slices"]
+__all__ = ["Clock", "slices", "taken"]
+
+T = TypeVar("T")
 
 _OFTEN = 0.04  # seconds
 
@@ -36,6 +40,18 @@ def slices(timeout: float | None) -> Iterator[float | None]:
     while (left := end - time.monotonic()) > _OFTEN:
         yield _OFTEN
     yield max(left, 0.0)
+
+
+def taken(queue: "SimpleQueue[T]", timeout: float | None = None) -> T:
+    """The next item of a queue, waited for in such pieces.
+
+    Raises:
+        Empty: There was none for `timeout` seconds.
+    """
+    for piece in slices(timeout):
+        with suppress(Empty):
+            return queue.get(timeout=piece)
+    raise Empty
 
 
 class Clock:

@@ -7,6 +7,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from nbflow.clock import taken
 from nbflow.context import here
 from nbflow.durable.turns import Turn, Turns
 from nbflow.errors import ConfigurationError
@@ -125,7 +126,7 @@ class _Flight:
 
     def _land(self) -> None:
         with blocking.get()():
-            turn, keys, error = self._landed.get()
+            turn, keys, error = taken(self._landed)
         del self._flying[turn]
         if error is not None:
             self._failed |= dict.fromkeys(keys, error)

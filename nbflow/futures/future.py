@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 from nbflow.annotations import note
-from nbflow.clock import slices
+from nbflow.clock import slices, taken
 from nbflow.context import here
 from nbflow.errors import ConfigurationError, InterfaceError
 from nbflow.keys.short import redacted
@@ -282,10 +283,18 @@ def as_completed(futures: Iterable[Future[R]], timeout: float | None = None) -> 
     """
     if timeout is not None and timeout < 0:
         raise ValueError(f"timeout={timeout!r}: give 0 or more seconds")
-    ended = concurrent.futures.as_completed(futures, timeout)
-    while True:
-        with blocking.get()():  # not while the caller works on what it got
-            future = next(ended, None)
-        if future is None:
-            return
-        yield cast("Future[R]", future)
+    until = None if timeout is None else time.monotonic() + timeout
+    ended: SimpleQueue[Any] = SimpleQueue()
+    different = list(dict.fromkeys(futures))
+    total = len(different)
+    for each in different:
+        each.add_done_callback(ended.put)
+    different.clear()  # what was yielded, and its result, is the caller's alone
+    for count in range(total):
+        left = None if until is None else max(until - time.monotonic(), 0.0)
+        try:
+            with blocking.get()():  # not while the caller works on what it got
+                future: Future[R] = taken(ended, left)
+        except Empty:
+            raise TimeoutError(f"{total - count} (of {total}) futures unfinished") from None
+        yield future

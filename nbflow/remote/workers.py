@@ -15,11 +15,11 @@ import select
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, Final
 
+from nbflow.clock import slices
 from nbflow.engine.timeouts import late
 from nbflow.errors import WorkerDied
 from nbflow.world import unseen
@@ -114,19 +114,18 @@ class Worker:
 
     def _reply(self, limit: float | None) -> bytes:
         """The next message. Who died is asked of the process itself: a child of it may hold the pipe open."""
-        end = None if limit is None else time.monotonic() + limit
-        while True:
-            left = None if end is None else max(0.0, end - time.monotonic())
-            ready = self._poll.poll(None if left is None else left * 1000)
-            if not ready:
-                raise TimeoutError
-            if any(fd == self._pipe.fileno() for fd, _ in ready):
-                try:
-                    return self._pipe.recv_bytes()
-                except EOFError:
-                    pass
-            self.kill()
-            raise WorkerDied(self._ended())
+        ready: list[tuple[int, int]] = []
+        for piece in slices(limit):
+            ready = self._poll.poll(None if piece is None else piece * 1000)
+            if ready:
+                break
+        if not ready:
+            raise TimeoutError
+        if any(fd == self._pipe.fileno() for fd, _ in ready):
+            with contextlib.suppress(EOFError):
+                return self._pipe.recv_bytes()
+        self.kill()
+        raise WorkerDied(self._ended())
 
     def _ended(self) -> str:
         code = self._process.poll()

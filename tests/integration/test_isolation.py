@@ -1,5 +1,6 @@
 """`isolate="process"`: a hard stop, and otherwise as if the call were made here."""
 
+import _thread
 import asyncio
 import os
 import random
@@ -100,8 +101,9 @@ def test_in_a_loop_others_go_on(fresh, tmp_path):
     assert gone(noted(pids))
 
 
-def test_an_interrupt_ends_the_call_at_once(fresh, tmp_path):
-    """Ctrl-C would wait for the call, or leave its processes behind."""
+@pytest.mark.parametrize("interrupts", [lambda: os.kill(os.getpid(), signal.SIGINT), _thread.interrupt_main])
+def test_an_interrupt_ends_the_call_at_once(fresh, tmp_path, interrupts):
+    """Ctrl-C would wait for the call, or leave its processes behind; also one that came before the wait and woke nobody."""
     pids = tmp_path / "pids"
     hangs = task(isolate="process", persist_result=False, retries=3)(endless(pids))
 
@@ -109,7 +111,7 @@ def test_an_interrupt_ends_the_call_at_once(fresh, tmp_path):
         end = time.monotonic() + PATIENCE
         while (not pids.exists() or len(noted(pids)) < 2) and time.monotonic() < end:
             time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
+        interrupts()
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):

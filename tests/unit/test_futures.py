@@ -1,9 +1,12 @@
 """Futures, lists of them, and arguments that hold them."""
 
+import _thread
 import asyncio
 import concurrent.futures
 import logging
+import sys
 import threading
+import time
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,6 +26,8 @@ from nbflow.futures import (
     wait,
 )
 from nbflow.futures.mapping import items
+
+PATIENCE = 20
 
 
 def done(value, task="fetch", arguments=()):
@@ -235,6 +240,30 @@ class TestTogether:
         assert next(found) is ready
         with pytest.raises(TimeoutError, match=r"1 \(of 2\) futures unfinished"):
             next(found)
+
+    @pytest.mark.parametrize(
+        "waits", [lambda each: each.result(), lambda each: wait([each]), lambda each: list(as_completed([each]))]
+    )
+    def test_an_interrupt_that_wakes_nobody_ends_the_wait(self, waits):
+        """Ctrl-C right before the thread slept would be heard when the step has ended, perhaps tomorrow."""
+        future, main, begun = Future(), threading.get_ident(), threading.Event()
+
+        def interrupt():
+            begun.wait(PATIENCE)
+            while sys._current_frames()[main].f_code.co_name not in {"wait", "taken"} and not future.done():
+                time.sleep(0.001)
+            _thread.interrupt_main()
+
+        late = threading.Timer(PATIENCE, future.set_result, (1,))
+        late.daemon = True
+        late.start()
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        begun.set()
+        with pytest.raises(KeyboardInterrupt):
+            waits(future)
+        thread.join()
+        late.cancel()
 
     def test_as_completed_refuses_negative_time(self):
         """A wrong sign would look like a timeout."""
