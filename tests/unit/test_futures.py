@@ -262,6 +262,7 @@ class TestTogether:
         begun.set()
         with pytest.raises(KeyboardInterrupt):
             waits(future)
+        assert not future.done(), "it ended first"
         thread.join()
         late.cancel()
 
