@@ -1,6 +1,7 @@
 """Fixtures: a fresh session with a clock of its own and a store in a temporary folder, and checks for leaks."""
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,12 @@ if "COVERAGE_PROCESS_CONFIG" in os.environ:
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
 
 OURS = "nbflow-"  # daemon threads that the process keeps: idle workers, the timer, the loop
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> None:
+    """Ctrl-C raises: shells start what runs in the background with SIGINT ignored, and event loops leave handlers behind."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
