@@ -79,9 +79,8 @@ def prepare() -> None:
     """
     global _roots, _dots  # noqa: PLW0603 - a process has one installation
     jupyter = [os.path.abspath(os.environ[name]) + os.sep for name in _JUPYTER if os.environ.get(name)]
-    tempfile = sys.modules.get("tempfile")
-    known = hasattr(tempfile, "gettempdir")  # or another thread is importing it
-    cells = [os.path.join(os.path.abspath(tempfile.gettempdir()), "ipykernel_")] if tempfile and known else []
+    temporary = getattr(sys.modules.get("tempfile"), "gettempdir", None)  # another thread may be importing it
+    cells = [os.path.join(os.path.abspath(temporary()), "ipykernel_")] if temporary else []
     _roots = (*_installation(), *jupyter, *_own, *cells)
     _dots = os.path.join(os.path.expanduser("~"), ".")
 

