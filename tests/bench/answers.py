@@ -59,7 +59,10 @@ SETTINGS: dict[str, tuple[str, Callable[[Any, Path], Mark]]] = {
 
 
 def written(side: Side, source: str) -> ModuleType:
-    """A module of the user's, with other text in each round."""
+    """A module of the user's, with other text in each round.
+
+    Python takes a text of the same size and second for the one that it compiled before, so it must keep no bytecode here.
+    """
     name = "program_" + re.sub(r"\W+", "_", side.folder.name)
     path = side.folder.parent / f"{name}.py"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +71,8 @@ def written(side: Side, source: str) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    with mock.patch.object(sys, "dont_write_bytecode", True):
+        spec.loader.exec_module(module)
     return module
 
 
