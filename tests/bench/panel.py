@@ -72,8 +72,10 @@ def note() -> Any:
     open_.callback(lab.stop)
     made = Note(open_.enter_context(chromium(folder / "chromium")), lab, "load", [LOAD])
     made.run()
-    group = made.page.locator(".nbflow-panel .space .row").first
-    group.wait_for(timeout=120_000)
+    group, error = made.page.locator(".nbflow-panel .space .row").first, made.page.locator("[data-mime-type$=stderr]")
+    group.or_(error).first.wait_for(timeout=120_000)
+    if error.count():
+        raise RuntimeError(error.inner_text().strip().splitlines()[-1])
     group.click()
     return made
 

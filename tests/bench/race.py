@@ -22,7 +22,7 @@ from tests.bench.work import Row, Work
 __all__ = ["Race"]
 
 ROOT = Path(__file__).parents[2]
-BUDGET = 6.0
+BUDGET = 5.0
 """Seconds that the columns that are judged may take in a row, once they have had `LEAST` rounds; others get a share."""
 LEAST = 3
 SLICE = 0.02
