@@ -5,6 +5,7 @@ hook) and given back. So a logging handler made earlier is heard, one made insid
 and nothing of ours stays in `sys`. IPython's own tee patches `write` the same way.
 """
 
+import html
 import sys
 import time
 from collections.abc import Callable
@@ -125,7 +126,7 @@ class Tee:
                 self.events = [each for each in self.events if each is not event]
                 continue
             with suppress(Exception):  # the user's own class
-                event[2]["text/plain"] = repr(widgets[model])
+                event[2]["text/plain"] = _shown_by(widgets[model])
 
     def _note(self, *event: Any) -> None:
         self.events.append(event)
@@ -192,3 +193,12 @@ def _last_lines(text: str) -> str:
     lines = text.split("\n")
     ends = ["\r" if line.endswith("\r") and line.strip("\r") else "" for line in lines[:-1]]  # a terminal's end of line
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] + end for line, end in zip(lines, [*ends, ""], strict=True))
+
+
+def _shown_by(widget: Any) -> str:
+    """A widget as text; where it tells by something that is gone, as tqdm's bar is once it is collected, its parts'."""
+    try:
+        return repr(widget)
+    except ReferenceError:
+        parts = [getattr(each, "value", "") for each in widget.children]
+        return " ".join(html.unescape(" ".join(each for each in parts if isinstance(each, str))).split())
