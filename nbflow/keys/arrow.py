@@ -113,7 +113,7 @@ def _texts(chunks: Iterable[Any], width: type) -> bytes:
     ends, text = Stream(), Stream()
     end = 0
     for chunk in chunks:
-        offsets = np.frombuffer(chunk.buffers()[1], dtype=width)[chunk.offset : chunk.offset + len(chunk) + 1]
+        offsets: Any = np.frombuffer(chunk.buffers()[1], dtype=width)[chunk.offset : chunk.offset + len(chunk) + 1]
         first, last = int(offsets[0]), int(offsets[-1])
         if first == end:
             ends.update(offsets[1:].data.cast("B"))
