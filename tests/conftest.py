@@ -66,6 +66,7 @@ def fresh(tmp_path: Path, clock: FakeClock) -> Iterator[SimpleNamespace]:
     session.clock, session.settings, session._store = clock, Settings(store=folder), None
     events: list[Any] = []
     session.recent.clear()
+    session.recorder.forget()  # what ran before would be written beside this test's store, some time later
     session.bus.sinks = (session.recent.append, events.append)
     try:
         yield SimpleNamespace(session=session, clock=clock, events=events, store=folder, warned=logs._said)

@@ -42,13 +42,16 @@ def make(number, folder):
 
 @contextmanager
 def store_at(folder, said):
-    """The session on a store of its own."""
+    """The session on a store of its own, without the history, which is written some time later."""
     kept = session.settings
     store = Store(folder, SECRET, warn=said.append)
     configure(store=store)
+    session.bus.leave(session.recorder)
+    session.recorder.forget()
     try:
         yield store
     finally:
+        session.bus.join(session.recorder)
         session.settings = kept
         store.close()
 
