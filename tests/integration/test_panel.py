@@ -139,8 +139,8 @@ def press(action, word):
     def wait():
         while not any(line.word.startswith(word) for line in board.view().lines):
             time.sleep(0.01)
-        while (told := perform(board, action, board.steps())).startswith("1 still"):  # its first line is not reached
-            time.sleep(0.01)
+        while (told := perform(board, action, board.steps())).startswith(("1 still", "nothing")):
+            time.sleep(0.01)  # its first line, or its wait, is not reached
         said.append(told)
     threading.Thread(target=wait).start()
 """
