@@ -29,7 +29,7 @@ def value_of(size):
 
 
 def digest(folder):
-    path = max(folder.glob("blobs/*/*.nbf"), key=lambda path: path.stat().st_size)
+    _, path = sorted(folder.glob("blobs/*/*.nbf"), key=lambda path: path.stat().st_size)
     with path.open("rb") as file:
         return path.stat().st_mtime_ns, hashlib.file_digest(file, "blake2b").hexdigest()
 
