@@ -1,16 +1,10 @@
 """Which setting holds, and where it was made: in code, in the environment, in pyproject.toml, or nowhere."""
 
-import os
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nbflow.session import DEFAULTS, Settings, session
-from nbflow.store import project_settings
 
-__all__ = ["IN_PROJECT", "Setting", "effective"]
-
-IN_PROJECT = frozenset({"store", "verify", "max_size", "durability", "tag_limits"})
-"""Settings that pyproject.toml may have, there with a hyphen."""
+__all__ = ["Setting", "effective"]
 
 
 class Setting(NamedTuple):
@@ -21,36 +15,27 @@ class Setting(NamedTuple):
     source: str
 
 
-def effective(environ: Mapping[str, str] = os.environ) -> list[Setting]:
+def effective() -> list[Setting]:
     """What holds in this process; of what tasks say themselves only what was set for all of them.
 
     Raises:
         StoreError: There is no folder that could be a store.
     """
-    file, table = project_settings(environ)
-    found = []
-    for name, value in _values(environ, table).items():
-        variable, key = f"NBFLOW_{name.upper()}", name.replace("_", "-")
-        if getattr(session.settings, name) is not None:
-            source = "configure()"
-        elif environ.get(variable):
-            source = variable
-        elif name in IN_PROJECT and table.get(key):
-            source = str(file)
-        else:
-            source = "default"
-        found.append(Setting(name, value, source))
-    return found
+    configured = {name for name in Settings.__dataclass_fields__ if getattr(session.settings, name) is not None}
+    return [
+        Setting(name, value, "configure()" if name in configured else session.said(name)[1] or "default")
+        for name, value in _values().items()
+    ]
 
 
-def _values(environ: Mapping[str, str], table: Mapping[str, Any]) -> dict[str, str]:
+def _values() -> dict[str, str]:
     store = session.store
     values = {
         "store": str(store.folder),
         "cache": "on" if session.caching else "off",
         "strict": "on" if session.strict else "off",
         "panel": session.panel,
-        "verify": session.settings.verify or environ.get("NBFLOW_VERIFY") or str(table.get("verify", "full")),
+        "verify": session.settings.verify or session.said("verify")[0] or "full",
         "durability": session.durability,
         "max_size": f"{store.stats().max_size:,} bytes",
         "tag_limits": ", ".join(f"{tag}={most}" for tag, most in session.limits.places.items()) or "none",

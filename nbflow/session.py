@@ -23,18 +23,18 @@ from nbflow.events import Event, Missed
 from nbflow.explanation import cause
 from nbflow.logs import warn
 from nbflow.options import TaskOptions
-from nbflow.store import Store, Verify, open_store, project_settings, size_of, verify_of
+from nbflow.store import Store, Verify, elsewhere, open_store, size_of, verify_of
 from nbflow.task_runners import TaskRunner
 from nbflow.world import exclude
 
-__all__ = ["DEFAULTS", "PANELS", "Session", "Settings", "configure", "session", "switch_of"]
+__all__ = ["DEFAULTS", "READ", "Session", "Settings", "configure", "session"]
 
-PANELS = ("auto", "widget", "keep", "basic", "html", "text", "off")
+_PANELS = ("auto", "widget", "keep", "basic", "html", "text", "off")
 _OFF = frozenset({"0", "off", "false", "no"})
 _ON = frozenset({"1", "on", "true", "yes"})
 
 
-def switch_of(given: Any, what: str) -> bool:
+def _switch_of(given: Any, what: str) -> bool:
     """Whether something is on: True or False, or a word for it, as in the environment.
 
     Raises:
@@ -46,12 +46,19 @@ def switch_of(given: Any, what: str) -> bool:
     return word in _ON
 
 
-_READ: Final[dict[str, Callable[[Any, str], Any]]] = {
+def _panel_of(given: Any, what: str) -> str:
+    if given not in _PANELS:
+        raise ConfigurationError(f"{what}={given!r}: give {', '.join(_PANELS[:-1])} or {_PANELS[-1]}")
+    return str(given)
+
+
+READ: Final[dict[str, Callable[[Any, str], Any]]] = {
+    "panel": _panel_of,
     "verify": verify_of,
     "durability": durability_of,
     "max_size": size_of,
     "tag_limits": limits_of,
-    **dict.fromkeys(("cache", "strict", "persist_result", "refresh_cache"), switch_of),
+    **dict.fromkeys(("cache", "strict", "persist_result", "refresh_cache"), _switch_of),
 }
 """Settings that are checked, and made of what was written, by a function of their own."""
 
@@ -96,13 +103,14 @@ class Settings:
 class Session:
     """Clock, bus, store and settings of a process."""
 
-    def __init__(self, clock: Clock | None = None, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, clock: Clock | None = None, environ: Mapping[str, str] | None = None) -> None:
+        environ = os.environ if environ is None else environ
         self.clock = clock or Clock()
         self.recent: deque[Event] = deque(maxlen=50_000)
         """The latest events, for a panel that is opened later."""
         self.recorder = Recorder(self._written_to)
         self.bus = Bus(self.recent.append, self.recorder, warn=warn)
-        self._environ = environ
+        self._environ: Mapping[str, str] = environ
         self._store: Store | None = None
         self._placed: dict[str, Store] = {}
         """Stores of tasks that have one of their own, by the task's label."""
@@ -117,20 +125,33 @@ class Session:
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        if settings.store != self._settings.store:
+        before, self._settings = self._settings, settings
+        if settings.store != before.store:
             self._store = None
-        self._settings = settings
+        if (settings.verify, settings.max_size) != (before.verify, before.max_size):
+            for store in (*filter(None, [self._store]), *self._placed.values()):
+                store.reset()
+                store.adjust(verify=settings.verify, max_size=settings.max_size)
         self._durability: Durability | None = None
-        for store in (*filter(None, [self._store]), *self._placed.values()):
-            store.adjust(verify=settings.verify, max_size=settings.max_size)
         self._limits: Limits | None = None
+        self._panel: str | None = None
         spoken = ((name, getattr(settings, name)) for name in DEFAULTS)
         self.defaults: dict[str, Any] = {name: value for name, value in spoken if value is not None}
         caching = settings.cache
         self.caching = self._environ.get("NBFLOW_CACHE", "").lower() not in _OFF if caching is None else caching
         strict = settings.strict
         self.strict = self._environ.get("NBFLOW_STRICT", "0").lower() not in {*_OFF, ""} if strict is None else strict
-        self.panel = settings.panel or self._environ.get("NBFLOW_PANEL", "auto")
+
+    def said(self, name: str) -> tuple[Any, str]:
+        """What the environment, or else the project, says of a setting, and where; None and `""` where nobody does."""
+        return elsewhere(name, READ.get(name, lambda given, _: given), self._environ, warn)
+
+    @property
+    def panel(self) -> str:
+        """How steps are shown."""
+        if self._panel is None:
+            self._panel = self.settings.panel or self.said("panel")[0] or "auto"
+        return self._panel
 
     def _written_to(self) -> Ledger | None:
         """Where history goes: beside results, if there are any, and nowhere if nothing is to be kept."""
@@ -143,19 +164,8 @@ class Session:
     def durability(self) -> Durability:
         """What the ledger shall outlive: as configured, as the environment or the project says, else the process."""
         if self._durability is None:
-            self._durability = self.settings.durability or self._durability_elsewhere()
+            self._durability = self.settings.durability or self.said("durability")[0] or "process"
         return self._durability
-
-    def _durability_elsewhere(self) -> Durability:
-        what, given = "NBFLOW_DURABILITY", self._environ.get("NBFLOW_DURABILITY")
-        if not given:
-            project, table = project_settings(self._environ)
-            what, given = f"{project}: durability", table.get("durability")
-        try:
-            return durability_of(given or "process", what)
-        except ConfigurationError as error:
-            warn(f"{error}; it is not followed")
-            return "process"
 
     @property
     def store(self) -> Store:
@@ -172,18 +182,8 @@ class Session:
     def limits(self) -> Limits:
         """How many steps with a tag run at a time: as configured, or the environment or the project says."""
         if self._limits is None:
-            given: Any = self.settings.tag_limits
-            what = "tag_limits"
-            if given is None:
-                given, what = self._environ.get("NBFLOW_TAG_LIMITS") or None, "NBFLOW_TAG_LIMITS"
-            if given is None:
-                project, table = project_settings(self._environ)
-                given, what = table.get("tag-limits", {}), f"{project}: tag-limits"
-            try:
-                self._limits = Limits(limits_of(given, what))
-            except ConfigurationError as error:
-                warn(f"{error}; it is not followed")
-                self._limits = Limits({})
+            given = self.settings.tag_limits
+            self._limits = Limits((self.said("tag_limits")[0] or {}) if given is None else given)
         return self._limits
 
     def _open(self, place: "str | os.PathLike[str] | Store | None") -> Store:
@@ -243,11 +243,9 @@ def configure(**changes: Any) -> Settings:
     for name in changes:
         if name not in known:
             raise ConfigurationError(f"there is no setting {name!r}: there are {', '.join(known)}")
-    if changes.get("panel") not in {None, *PANELS}:
-        raise ConfigurationError(f"panel={changes['panel']!r}: give {', '.join(PANELS[:-1])} or {PANELS[-1]}")
     if changes.get("store") is not None and not isinstance(changes["store"], (str, os.PathLike, Store)):
         raise ConfigurationError(f"store={changes['store']!r}: give the path of a folder, or a Store")
-    for name, read in _READ.items():
+    for name, read in READ.items():
         if changes.get(name) is not None:
             changes[name] = read(changes[name], name)
     TaskOptions(**{name: changes[name] for name in DEFAULTS if name in changes})

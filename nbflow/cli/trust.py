@@ -23,10 +23,10 @@ def trust(args: Namespace) -> int:
 
 
 def _add(path: Path) -> int:
-    mine = Seal(user_secret()).id
-    number = trusted_keys().add(path)
+    mine = Seal(user_secret(os.environ)).id
+    number = trusted_keys(os.environ).add(path)
     if number == mine:
-        trusted_keys().remove(number)
+        trusted_keys(os.environ).remove(number)
         print(f"{number.hex()} is your own key: nothing to do")
         return 0
     there = next((each for each in store().owners() if each.key == number.hex()), None)
@@ -37,7 +37,7 @@ def _add(path: Path) -> int:
 
 
 def _remove(text: str) -> int:
-    keys = trusted_keys()
+    keys = trusted_keys(os.environ)
     those = [number for number in keys.ids() if text and number.hex().startswith(text.lower())]
     if len(those) != 1:
         raise ConfigurationError(
@@ -51,10 +51,10 @@ def _remove(text: str) -> int:
 
 def _list(*, json: bool) -> int:
     """All keys: the user's, those that are trusted, and those of entries that nobody here can use."""
-    mine = Seal(user_secret()).id.hex()
+    mine = Seal(user_secret(os.environ)).id.hex()
     found = {each.key: each for each in store().owners()}
     found.setdefault(mine, Owner(mine, 0, 0, "yours"))
-    for number in trusted_keys().ids():
+    for number in trusted_keys(os.environ).ids():
         found.setdefault(number.hex(), Owner(number.hex(), 0, 0, "trusted"))
     if json:
         as_json([each._asdict() for each in found.values()])

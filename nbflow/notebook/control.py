@@ -245,8 +245,9 @@ def _config(*changes: str) -> None:
             raise ConfigurationError(f"config {change}: write NAME=VALUE")
         values[name] = _value(text)
     configure(**values)
-    width = max(len(each.name) for each in effective())
-    _say(*(f"{each.name:<{width}} = {each.value}  ({each.source})" for each in effective()))
+    found = effective()
+    width = max(len(each.name) for each in found)
+    _say(*(f"{each.name:<{width}} = {each.value}  ({each.source})" for each in found))
 
 
 def _value(text: str) -> Any:

@@ -3,7 +3,7 @@
 from nbflow.store.bundle import Exported, Imported
 from nbflow.store.container import Verify
 from nbflow.store.counts import Owner, Stats, TaskStats
-from nbflow.store.location import locate, open_store, project_settings, storage_of, verify_of
+from nbflow.store.location import IN_PROJECT, elsewhere, locate, open_store, project_settings, storage_of, verify_of
 from nbflow.store.row import Draft, Found, Info
 from nbflow.store.serializers import Serializer, serializer_of
 from nbflow.store.sizes import size_of
@@ -12,6 +12,7 @@ from nbflow.store.trusted import trusted_keys
 from nbflow.store.upkeep import Leftovers, Verified
 
 __all__ = [
+    "IN_PROJECT",
     "Draft",
     "Exported",
     "Found",
@@ -25,6 +26,7 @@ __all__ = [
     "TaskStats",
     "Verified",
     "Verify",
+    "elsewhere",
     "locate",
     "open_store",
     "project_settings",

@@ -16,7 +16,10 @@ from nbflow.store.sizes import size_of
 from nbflow.store.store import Store
 from nbflow.store.trusted import trusted_keys
 
-__all__ = ["locate", "open_store", "project_settings", "storage_of", "verify_of"]
+__all__ = ["IN_PROJECT", "elsewhere", "locate", "open_store", "project_settings", "storage_of", "verify_of"]
+
+IN_PROJECT: Final = frozenset({"store", "verify", "max_size", "durability", "tag_limits"})
+"""Settings that pyproject.toml may have, there with a hyphen."""
 
 _NAME: Final = ".nbflow"
 _VERIFY: Final = ("full", "sealed")
@@ -25,7 +28,7 @@ _stores: dict[str, Store] = {}
 _guard = threading.Lock()
 
 
-def locate(start: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+def locate(start: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
     """The folder of the store for work that starts in a folder. Nothing is made.
 
     `NBFLOW_STORE`, else `store` under `[tool.nbflow]` in the nearest pyproject.toml, else `.nbflow` in the nearest
@@ -33,8 +36,9 @@ def locate(start: Path | None = None, environ: Mapping[str, str] = os.environ) -
 
     Args:
         start: Where the notebook is; None is the working directory.
-        environ: The environment.
+        environ: The environment; None is that of this process.
     """
+    environ = os.environ if environ is None else environ
     start = _absolute(start or Path.cwd())
     if named := environ.get("NBFLOW_STORE"):
         return _absolute(start / Path(named).expanduser())
@@ -51,7 +55,7 @@ def open_store(
     warn: Callable[[str], object] | None = None,
     verify: Verify | None = None,
     max_size: int | str | None = None,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
 ) -> Store:
     """The store in a folder, one object for each folder of this process. Nothing is made before the first use.
 
@@ -64,12 +68,13 @@ def open_store(
         warn: Told what the user must know; only what the first caller gives counts.
         verify: `full` checks bulk data when it is loaded; `sealed` only what code could hide in, which is faster.
         max_size: Bytes that it may hold, or text such as `5GB`; by default 10 GB or a tenth of the volume, the smaller.
-        environ: The environment.
+        environ: The environment; None is that of this process.
 
     Raises:
         ConfigurationError: A setting cannot be meant as it was written.
         StoreError: There is no key to seal entries with.
     """
+    environ = os.environ if environ is None else environ
     verify = None if verify is None else verify_of(verify)
     bound = None if max_size is None else size_of(max_size, "max_size")
     folder = locate(environ=environ) if path is None else Path(path).expanduser()
@@ -78,8 +83,8 @@ def open_store(
         store = _stores.get(name)
         if store is None:
             say = warn or _warn
-            store = Store(Path(name), user_secret(environ), warn=say, trusted=trusted_keys(environ))
-            store.adjust(**_settings(environ, say))
+            said = {each: elsewhere(each, form, environ, say)[0] for each, form in _FORMS.items()}
+            store = Store(Path(name), user_secret(environ), warn=say, trusted=trusted_keys(environ), **said)
             if not _stores:
                 atexit.register(_close)
             _stores[name] = store
@@ -120,23 +125,33 @@ def verify_of(given: Any, what: str = "verify") -> Verify:
 _FORMS: Final[dict[str, Callable[[Any, str], Any]]] = {"verify": verify_of, "max_size": size_of}
 
 
-def _settings(environ: Mapping[str, str], warn: Callable[[str], object]) -> dict[str, Any]:
-    """What the environment and the project say of a store; what cannot be meant is told, and ends no step."""
-    project, table = project_settings(environ)
-    found: dict[str, Any] = {}
-    for name, form in _FORMS.items():
-        variable, key = f"NBFLOW_{name.upper()}", name.replace("_", "-")
-        value, what = environ.get(variable), variable
-        if not value:
-            value, what = table.get(key), f"{project}: {key}"
-        try:
-            found[name] = None if value is None else form(value, what)
-        except ConfigurationError as error:
-            warn(f"{error}; it is not followed")
-    return found
+def elsewhere(
+    name: str, form: Callable[[Any, str], Any], environ: Mapping[str, str], warn: Callable[[str], object]
+) -> tuple[Any, str]:
+    """What the environment, or else the project, says of a setting, and where; `(None, "")` where nobody says it.
+
+    Args:
+        name: What `configure` calls it.
+        form: Makes a value of what is written there and the words for that place, or raises ConfigurationError.
+        environ: The environment.
+        warn: Told what cannot be meant as it was written: it is not followed, and ends no step.
+    """
+    variable = key = where = f"NBFLOW_{name.upper()}"
+    given: Any = environ.get(variable)
+    if not given and name in IN_PROJECT:
+        project, table = project_settings(environ)
+        where, key = str(project), name.replace("_", "-")
+        given, key = table.get(key), f"{project}: {key}"
+    if given is None or given == "":
+        return None, ""
+    try:
+        return form(given, key), where
+    except ConfigurationError as error:
+        warn(f"{error}; it is not followed")
+        return None, ""
 
 
-def project_settings(environ: Mapping[str, str] = os.environ) -> tuple[Path | None, Mapping[str, Any]]:
+def project_settings(environ: Mapping[str, str]) -> tuple[Path | None, Mapping[str, Any]]:
     """The nearest pyproject.toml, and what `[tool.nbflow]` in it says."""
     _, project = _project(_absolute(Path.cwd()), environ)
     return project, _table(project) if project else {}

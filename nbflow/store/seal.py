@@ -59,7 +59,7 @@ def settings_folder(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "nbflow"
 
 
-def user_secret(environ: Mapping[str, str] = os.environ) -> bytes:
+def user_secret(environ: Mapping[str, str]) -> bytes:
     """The user's key, made at the first call of all.
 
     Raises:

@@ -64,12 +64,13 @@ class Store:
         warn: Callable[[str], object],
         trusted: Trusted | None = None,
         max_size: int | None = None,
-        verify: Verify = "full",
+        verify: Verify | None = None,
         clock: Callable[[], float] = time.time,
         network: bool | None = None,
     ) -> None:
         self.folder = folder
-        self._verify: Verify = verify
+        self._made = verify, max_size
+        self._verify: Verify = verify or "full"
         self._clock = clock
         self._vault = Vault(folder, Seal(secret), trusted or Trusted(None), warn, network=network)
         self._check = self._vault.check
@@ -366,7 +367,14 @@ class Store:
     def adjust(self, *, verify: Verify | None = None, max_size: int | None = None) -> None:
         """Change how loading checks, or the bound; None leaves it."""
         self._verify = verify or self._verify
-        self._upkeep.adjust(max_size)
+        if max_size is not None:
+            self._upkeep.adjust(max_size)
+
+    def reset(self) -> None:
+        """Take back what was adjusted."""
+        verify, bound = self._made
+        self._verify = verify or "full"
+        self._upkeep.adjust(bound)
 
     def close(self) -> None:
         """Write down when entries were used, and let go of the files. The store may be used again."""

@@ -105,7 +105,7 @@ class Trusted:
         return self.folder / f"{number.hex()}{_SUFFIX}"
 
 
-def trusted_keys(environ: Mapping[str, str] = os.environ) -> Trusted:
+def trusted_keys(environ: Mapping[str, str]) -> Trusted:
     """The keys that this user trusts."""
     try:
         return Trusted(settings_folder(environ) / "trusted")

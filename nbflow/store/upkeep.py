@@ -74,8 +74,8 @@ class Upkeep:
         return self._max_size
 
     def adjust(self, max_size: int | None) -> None:
-        """Change the bound; None leaves it."""
-        self._max_size = max_size or self._max_size
+        """Change the bound; None is 10 GB or a tenth of the volume."""
+        self._max_size = max_size
         self._often = -1
 
     def stored(self, size: int) -> None:

@@ -1,9 +1,12 @@
 """What all steps of a process share."""
 
 import os
+import pydoc
 
 import pytest
 
+import nbflow
+from nbflow.configuration import effective
 from nbflow.errors import ConfigurationError, StoreError
 from nbflow.session import Session, Settings, configure
 
@@ -111,6 +114,46 @@ def test_how_a_store_checks_and_how_big_it_gets_can_be_configured(fresh):
     configure(max_size=1 << 20, verify="sealed")
     assert fresh.session.store is store
     assert (store.stats().max_size, store._verify) == (1 << 20, "sealed")
+
+
+def test_unset_bounds_and_checks_are_what_they_were(fresh, monkeypatch):
+    """configure(verify=None) would leave data unchecked while `config` says that all is checked."""
+    monkeypatch.setenv("NBFLOW_MAX_SIZE", "6GB")
+    configure(verify="sealed", max_size="5MB")
+    store = fresh.session.store
+    configure(retries=1)
+    assert (store.stats().max_size, store._verify) == (5 << 20, "sealed")
+    configure(verify=None, max_size=None)
+    assert (store.stats().max_size, store._verify) == (6 << 30, "full")
+
+
+def test_where_settings_come_from(fresh, tmp_path, monkeypatch):
+    """`nbflow config` would name what cannot be meant, and is not followed, as what holds."""
+    (tmp_path / "pyproject.toml").write_text('[tool.nbflow]\ndurability = "power"\nmax-size = "6GB"\n')
+    monkeypatch.chdir(tmp_path)
+    nonsense = ("STRICT", "PANEL", "VERIFY", "DURABILITY", "TAG_LIMITS")
+    fresh.session._environ = {f"NBFLOW_{name}": "nonsense" for name in nonsense} | {"NBFLOW_CACHE": "off"}
+    configure(retries=2)
+    project = str(tmp_path / "pyproject.toml")
+    assert {each.name: each[1:] for each in effective()} == {
+        "store": (str(fresh.store), "configure()"),
+        "cache": ("off", "NBFLOW_CACHE"),
+        "strict": ("on", "default"),
+        "panel": ("auto", "default"),
+        "verify": ("full", "default"),
+        "max_size": ("6,442,450,944 bytes", project),
+        "durability": ("process", "default"),
+        "tag_limits": ("none", "default"),
+        "retries": ("2", "configure()"),
+    }
+    assert sum("it is not followed" in said for said in fresh.warned) >= 4
+
+
+def test_help_shows_no_environment():
+    """`help(nbflow)` would print every token that is set, into a notebook that is shared."""
+    shown = [pydoc.plain(pydoc.render_doc(getattr(nbflow, name))) for name in nbflow.__all__]
+    assert "open_store(path" in "".join(shown)
+    assert not [text for text in shown if "environ(" in text]
 
 
 def test_a_store_that_cannot_be_opened_is_told_once(fresh, tmp_path):

@@ -3,18 +3,15 @@
 import os
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 from nbflow.cli.checks.check import Check, fail, ok, warn
-from nbflow.configuration import IN_PROJECT
-from nbflow.durable.ledger import durability_of
-from nbflow.engine.limits import limits_of
 from nbflow.errors import ConfigurationError
 from nbflow.eventlog import VARIABLE
-from nbflow.session import DEFAULTS, PANELS, Settings, session, switch_of
+from nbflow.session import DEFAULTS, READ, Settings, session
 from nbflow.spelling import near
-from nbflow.store import project_settings, size_of, verify_of
+from nbflow.store import IN_PROJECT, project_settings
 
 __all__ = ["checks"]
 
@@ -26,26 +23,6 @@ _VARIABLES: Final = {
 }
 _RECENT: Final = 1_750_000_000
 """Seconds: before this was written no clock can be right."""
-
-
-def _one_of(known: tuple[str, ...]) -> Callable[[Any, str], object]:
-    def check(value: Any, what: str) -> object:
-        if str(value).lower() not in known:
-            raise ConfigurationError(f"{what}={value!r}: give {', '.join(known)}")
-        return value
-
-    return check
-
-
-_FORMS: Final[Mapping[str, Callable[[Any, str], object]]] = {
-    "verify": verify_of,
-    "max_size": size_of,
-    "durability": durability_of,
-    "panel": _one_of(PANELS),
-    "cache": switch_of,
-    "strict": switch_of,
-    "tag_limits": limits_of,
-}
 
 
 def checks() -> Iterator[Check]:
@@ -75,7 +52,7 @@ def _environment() -> Iterator[Check]:
 
 
 def _project() -> Iterator[Check]:
-    file, table = project_settings()
+    file, table = project_settings(os.environ)
     if file is None:
         yield ok("project", "no pyproject.toml here")
         return
@@ -95,7 +72,7 @@ def _project() -> Iterator[Check]:
 
 
 def _wrong(name: str, value: Any, what: str) -> str | None:
-    form = _FORMS.get(name)
+    form = READ.get(name)
     try:
         if form is not None and value != "":
             form(value, what)
