@@ -30,6 +30,7 @@ __all__ = ["Cancelling", "Expired", "Guard", "await_within", "call_within", "int
 _AGAIN = 0.05  # seconds until an alarm that found the wrong stack rings again
 _GRACE = 0.25  # seconds that a body has at least to tidy up before its alarm rings a second time
 _FRAMES = 8  # that the stack of an attempt is shown with
+_SWALLOWING = frozenset({"weakref", "_weakrefset"})  # modules whose callbacks cannot raise: Python would print it and go on
 _SLACK = 0.5  # seconds past its limit after which an attempt is said to have been uninterruptible
 
 
@@ -110,8 +111,8 @@ class Guard:
         self._alarm.join(self)
 
     def ring(self, now: float, interrupted: FrameType | None) -> None:
-        """Raise, if what was interrupted is the guarded frame or was called by it."""
-        frame = None if self._ended() else interrupted
+        """Raise, if what was interrupted is the guarded frame or was called by it, and can raise."""
+        frame = None if self._ended() or _swallows(interrupted) else interrupted
         while frame is not None and self.frame is not None:
             if frame is self.frame:
                 self.due, self._pause = now + self._pause, self._pause * 2
@@ -308,6 +309,10 @@ def _on_own_thread(call: Callable[[], Any], limit: float) -> Any:
         more = f"; a thread cannot be stopped: {thread.name} runs on, its result will be dropped"
         raise late(limit, more, elapsed=time.monotonic() - began, stack=stack)
     return answer.result()
+
+
+def _swallows(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_globals.get("__name__") in _SWALLOWING
 
 
 def _spelled(last: FrameType | None, first: FrameType | None) -> str:

@@ -3,8 +3,10 @@
 import asyncio
 import pickle
 import signal
+import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -49,6 +51,24 @@ def in_thread(body):
     worker.start()
     worker.join(10)
     return outcome[0]
+
+
+def test_what_python_calls_back_meanwhile_is_not_interrupted(monkeypatch):
+    """Now and then `Exception ignored in: WeakSet._remove` would be printed into the cell, in place of the limit's error."""
+
+    class Thing:
+        pass
+
+    def drop():
+        while True:
+            things.add(Thing())
+
+    ignored, things = [], weakref.WeakSet()
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: ignored.append(told.exc_type))
+    for _ in range(20):
+        with pytest.raises(StepTimeout):
+            call_within(drop, 0.005)
+    assert ignored == []
 
 
 def test_no_limit_is_a_plain_call():
