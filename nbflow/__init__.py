@@ -37,7 +37,7 @@ Work that outlives a crash
     checkpoint: a loop that goes on where it stopped, a Job; once: an effect that happens once; history: what ran.
 
 The session
-    configure: its settings; panel: all its steps, live.
+    configure: its settings; panel: all its steps, live; nbflow.testing: what makes your own tests fast and certain.
 
 Errors, all of them NbflowError
     ConfigurationError, DurationError, UnkeyableError, InterfaceError: yours to mend, where it is declared or called.

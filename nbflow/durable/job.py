@@ -33,7 +33,7 @@ class Job(Kept, Generic[T]):
     Attributes:
         name: What it is known by.
         chunk_size: How many items the loop gets at a time, as a list; None: one, as it is.
-        step: Its number in the panel, 0 before it began.
+        step: Its number in the panel, None before it began.
     """
 
     def __init__(
