@@ -60,6 +60,7 @@ def fresh(tmp_path: Path, clock: FakeClock) -> Iterator[SimpleNamespace]:
     folder = tmp_path / "store"
     environ = session._environ
     kept = session.clock, session.settings, session.bus.sinks
+    placed, session._placed = session._placed, {}
     said = set(logs._said)
     logs._said.clear()
     session._environ = {name: value for name, value in os.environ.items() if not name.startswith("NBFLOW_")}
@@ -71,15 +72,14 @@ def fresh(tmp_path: Path, clock: FakeClock) -> Iterator[SimpleNamespace]:
     try:
         yield SimpleNamespace(session=session, clock=clock, events=events, store=folder, warned=logs._said)
     finally:
-        store = session._store
-        if store is not None:
+        for store in (*filter(None, [session._store]), *session._placed.values()):
             store.close()
-        session._environ = environ
+        session._environ, session._placed = environ, placed
         session.clock, session.settings, session.bus.sinks = kept
         session._store = None
         logs._said.clear()
         logs._said.update(said)
-    assert not open_files(folder), "files of a closed store are still open"
+    assert not open_files(tmp_path), "files of a closed store are still open"
 
 
 def open_files(folder: Path) -> list[str]:

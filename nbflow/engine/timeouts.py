@@ -30,7 +30,7 @@ __all__ = ["Cancelling", "Expired", "Guard", "await_within", "call_within", "int
 _AGAIN = 0.05  # seconds until an alarm that found the wrong stack rings again
 _GRACE = 0.25  # seconds that a body has at least to tidy up before its alarm rings a second time
 _FRAMES = 8  # that the stack of an attempt is shown with
-_SWALLOWING = frozenset({"weakref", "_weakrefset"})  # modules whose callbacks cannot raise: Python would print it and go on
+_SWALLOWING = frozenset({"weakref", "_weakrefset"})  # their callbacks cannot raise: Python prints the error and goes on
 _SLACK = 0.5  # seconds past its limit after which an attempt is said to have been uninterruptible
 
 

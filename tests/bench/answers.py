@@ -209,7 +209,7 @@ def damaged(side: Side) -> Callable[[], Any]:
     f, right = side.mark(written(side, source).f), np.arange(SIZE) * 2
 
     def flipped(place: int) -> bool:
-        largest = max(files(side.folder), key=lambda path: path.stat().st_size)
+        largest = max(files(side.folder), key=lambda path: (path.stat().st_size, path.stat().st_mtime_ns))
         whole = largest.read_bytes()
         content = bytearray(whole)
         content[len(content) * (place + 1) // 10] ^= 1 << place
@@ -220,7 +220,8 @@ def damaged(side: Side) -> Callable[[], Any]:
         except Exception:  # noqa: BLE001 - whatever a peer raises
             return True
         finally:
-            largest.write_bytes(whole)
+            if largest.exists():  # else it was put aside, and its value is in another file by now
+                largest.write_bytes(whole)
 
     def run() -> bool:
         return np.array_equal(f(2), right) if side.turn < LAST else all(map(flipped, range(8)))

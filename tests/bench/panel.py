@@ -75,7 +75,7 @@ def note() -> Any:
     group, error = made.page.locator(".nbflow-panel .space .row").first, made.page.locator("[data-mime-type$=stderr]")
     group.or_(error).first.wait_for(timeout=120_000)
     if error.count():
-        raise RuntimeError(error.inner_text().strip().splitlines()[-1])
+        raise RuntimeError(error.first.inner_text().strip().splitlines()[-1])
     group.click()
     return made
 

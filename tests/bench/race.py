@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from multiprocessing import Pipe
 from pathlib import Path
@@ -67,13 +68,13 @@ class Child:
         return answer
 
     def close(self) -> None:
-        """Let it end, or end it with all that it started."""
+        """Let it end, or end it, and all that it started."""
         self.pipe.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(30)
-        except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):  # nothing is left of its group
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        self.process.wait()
 
 
 class Race:

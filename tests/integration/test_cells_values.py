@@ -590,10 +590,10 @@ def test_only_the_outputs_asked_for(k):
     assert k.hits(cell)
     assert k.value("small, 'scratch' in globals()") == "(499500, False)"
     k.out("del small")
-    for header, bound in {"%%task": "(True, True)", "%%task --out scratch,small": "(True, True)"}.items():
+    for header in ("%%task", "%%task --out scratch,small"):
         said = told(k.out(cell.replace("%%task --out small", header)))
         assert "miss: --out" in said, "what was kept lacks a name that is asked for now"
-        assert k.value("'small' in globals(), 'scratch' in globals()") == bound
+        assert k.value("'small' in globals(), 'scratch' in globals()") == "(True, True)"
         k.out("del small, scratch")
     assert k.hits(cell.replace("small", "small,scratch", 1))
 

@@ -8,7 +8,7 @@ import shutil
 import nbformat
 import pytest
 
-from tests.integration.commands import ROOT, nbflow
+from tests.integration.commands import ROOT, nbflow, needs_lessons
 
 pytestmark = pytest.mark.kernel
 
@@ -68,7 +68,7 @@ def whole(path, **sizes):
 
 def test_benchmarks_draws_every_curve_and_keeps_it(tmp_path):
     """A lesson whose curves are not all there, or are measured anew each time, would teach the opposite of its text."""
-    pytest.importorskip("matplotlib", reason="the lesson needs the extra `docs`", exc_type=ImportError)
+    needs_lessons()
     for name in (BENCHMARKS.name, "curves.py", "drawing.py"):
         shutil.copy(BENCHMARKS.parent / name, tmp_path)
     sizes = {"entries": 100, "items": 100, "size": 1_000_000}
@@ -86,7 +86,7 @@ def test_benchmarks_draws_every_curve_and_keeps_it(tmp_path):
 
 def test_it_is_shipped_as_it_runs():
     """GitHub shows what is in the file: curves that are missing, or end early, cannot be seen there."""
-    pytest.importorskip("matplotlib", reason="pictures are read with it", exc_type=ImportError)
+    needs_lessons()
     whole(BENCHMARKS, entries=100_000, items=10_000, size=1_000_000_000)
     text = BENCHMARKS.read_text()
     assert "/tmp" not in text and "widget-view" not in text

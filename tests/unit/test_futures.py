@@ -252,7 +252,8 @@ class TestTogether:
             begun.wait(PATIENCE)
             while sys._current_frames()[main].f_code.co_name not in {"wait", "taken"} and not future.done():
                 time.sleep(0.001)
-            _thread.interrupt_main()
+            if not future.done():
+                _thread.interrupt_main()
 
         late = threading.Timer(PATIENCE, future.set_result, (1,))
         late.daemon = True

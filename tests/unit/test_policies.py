@@ -404,7 +404,7 @@ class TestUnkeyable:
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_file_of_a_step_inside_that_native_code_reads(keeps, tmp_path, monkeypatch):
+def test_file_of_a_step_inside_that_native_code_reads(keeps, fresh, tmp_path, monkeypatch):
     """The step around it would hit with what was in the file before."""
     monkeypatch.chdir(tmp_path)
     Path("rates.bin").write_text("1")

@@ -8,7 +8,7 @@ from IPython.core.error import UsageError
 from nbflow import task
 from nbflow.events import Began, Hit
 from nbflow.notebook.control import complete, nbflow
-from nbflow.session import session
+from nbflow.session import configure, session
 
 
 def test_a_task_with_a_store_of_its_own(fresh, tmp_path, capsys):
@@ -72,27 +72,29 @@ def test_steps_that_run_meanwhile(fresh, capsys):
 
 
 @pytest.mark.parametrize(
-    ("line", "name", "value"),
+    ("line", "name", "value", "shown"),
     [
-        ("cache=0", "cache", False),
-        ("cache=off", "cache", False),
-        ("cache=True", "cache", True),
-        ("strict=no", "strict", False),
-        ("strict=1", "strict", True),
-        ("refresh_cache=yes", "refresh_cache", True),
-        ("panel=off", "panel", "off"),
-        ("retries=3", "retries", 3),
-        ("tag_limits=api=2,db=1", "tag_limits", {"api": 2, "db": 1}),
-        ("cache=none", "cache", None),
+        ("cache=0", "cache", False, "off  (configure())"),
+        ("cache=off", "cache", False, "off  (configure())"),
+        ("cache=True", "cache", True, "on  (configure())"),
+        ("strict=no", "strict", False, "off  (configure())"),
+        ("strict=1", "strict", True, "on  (configure())"),
+        ("refresh_cache=yes", "refresh_cache", True, "True  (configure())"),
+        ("panel=off", "panel", "off", "off  (configure())"),
+        ("retries=3", "retries", 3, "3  (configure())"),
+        ("tag_limits=api=2,db=1", "tag_limits", {"api": 2, "db": 1}, "api=2, db=1  (configure())"),
+        ("cache=none", "cache", None, "on  (default)"),
     ],
 )
-def test_settings_as_they_are_written(fresh, capsys, line, name, value):
+def test_settings_as_they_are_written(fresh, capsys, line, name, value, shown):
     """`config cache=0` would leave caching on, and `retries` could not be set at all."""
+    if value is None:
+        configure(**{name: False})
     nbflow(f"config {line}")
     assert getattr(session.settings, name) == value
     assert type(getattr(session.settings, name)) is type(value)
-    shown = f"{name} " in capsys.readouterr().out
-    assert shown, "what was set is among what holds"
+    found = dict(each.split(" = ", 1) for each in capsys.readouterr().out.splitlines())
+    assert {told.strip(): what for told, what in found.items()}[name] == shown
     assert complete(f"%nbflow config {name}", name) == [f"{name}="]
 
 

@@ -623,6 +623,7 @@ def test_data_beside_a_module(folder, monkeypatch):
 
 def test_lines_of_a_file():
     """Data that is read by `linecache` would be ignored; sources for a traceback would be facts."""
+    linecache.clearcache()
     Path("a.csv").write_text("1\n2\n")
     assert only(linecache.getline, "a.csv", 2).subject == "a.csv"
     Path("code.py").write_text("def fails(): return 1 / 0")
@@ -635,6 +636,7 @@ def test_lines_of_a_file():
             assert "1 / 0" in traceback.format_exc()
 
     assert seen(run) == ({}, frozenset())
+    linecache.clearcache()
 
 
 def test_folder_opened_as_a_file():

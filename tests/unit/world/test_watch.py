@@ -456,41 +456,59 @@ def test_distribution_imported_by_the_user():
     assert broken(fact._replace(subject="no-such-thing")) == "no-such-thing is gone"
 
 
-def test_distribution_changed_in_a_running_kernel(folder, monkeypatch):
-    """After `%pip install -U` a cell would hit with what the old version made, until the kernel is started anew."""
-    installed = folder / "installed"
-    (installed / "made_up-1.0.dist-info").mkdir(parents=True)
-    (installed / "made_up.py").touch()
+@pytest.fixture
+def installed(folder, monkeypatch):
+    """A folder of distributions where only their names count; what is found there is forgotten at the end."""
+    installed = folder / "site-packages"
+    installed.mkdir()
     monkeypatch.syspath_prepend(str(installed))
-    monkeypatch.delitem(sys.modules, "made_up", raising=False)
+    monkeypatch.setattr(versions, "_known", {})
+    monkeypatch.setattr(versions, "_MODULES", dict(versions._MODULES))
+    origin.providers.cache_clear()
+    yield installed
+    for name in ("made_up", "made_up_too"):
+        sys.modules.pop(name, None)
+    origin.providers.cache_clear()
+
+
+def upgrade(folder, old, new):
+    """Another name for a distribution, or a first one, and a time of its folder that importlib.metadata has not seen."""
+    if old:
+        (folder / f"{old}.dist-info").rename(folder / f"{new}.dist-info")
+    else:
+        (folder / f"{new}.dist-info").mkdir()
+    os.utime(folder, ns=(0, folder.stat().st_mtime_ns + 1_000_000_000))
+
+
+def test_distribution_changed_in_a_running_kernel(installed):
+    """After `%pip install -U` a cell would hit with what the old version made, until the kernel is started anew."""
+    upgrade(installed, None, "made_up-1.0")
+    (installed / "made_up.py").touch()
     (known,) = versions.facts("made_up")
     assert (known.hint, broken(known)) == ("1.0", None)
-    (installed / "made_up-1.0.dist-info").rename(installed / "made_up-2.0.dist-info")
+    upgrade(installed, "made_up-1.0", "made_up-2.0")
     assert broken(known) == "made_up 1.0 → 2.0"
-    monkeypatch.setitem(sys.modules, "made_up", object())
+    sys.modules["made_up"] = object()
     assert [fact.hint for fact in versions.facts("made_up")] == ["2.0"]
-    (installed / "made_up-2.0.dist-info").rename(installed / "made_up-3.0.dist-info")
+    upgrade(installed, "made_up-2.0", "made_up-3.0")
     assert [fact.hint for fact in versions.facts("made_up")] == ["2.0"], "which is what is in memory"
     assert versions.distribution("not_yet") is None
-    (installed / "not_yet-1.0.dist-info").mkdir()
+    upgrade(installed, None, "not_yet-1.0")
     assert versions.distribution("not_yet") == "1.0"
 
 
-def test_distribution_that_is_called_otherwise(folder, monkeypatch):
+def test_distribution_that_is_called_otherwise(installed):
     """A new version of what brings `Crypto` or `cv2` would be ignored, for their names tell nothing of where they are from."""
-    installed = folder / "site-packages"
-    (installed / "other_name-1.0.dist-info").mkdir(parents=True)
+    upgrade(installed, None, "other_name-1.0")
     (installed / "other_name-1.0.dist-info" / "METADATA").write_text("Name: other-name\nVersion: 1.0\n")
     (installed / "other_name-1.0.dist-info" / "top_level.txt").write_text("made_up_too\n")
     (installed / "made_up_too.py").touch()
-    monkeypatch.syspath_prepend(str(installed))
-    origin.providers.cache_clear()
     with watch() as sight:
         import made_up_too  # noqa: F401
     (fact,) = sight.facts()
-    (installed / "other_name-1.0.dist-info").rename(installed / "other_name-2.0.dist-info")
+    upgrade(installed, "other_name-1.0", "other_name-2.0")
     assert [each.hint for each in versions.facts("made_up_too")] == ["1.0"], "which is what is in memory"
-    (installed / "other_name-2.0.dist-info").rename(installed / "other_name-1.0.dist-info")
+    upgrade(installed, "other_name-2.0", "other_name-1.0")
     origin.providers.cache_clear()
     del sys.modules["made_up_too"]
     assert (fact.subject, fact.hint, broken(fact)) == ("other-name", "1.0", None)
