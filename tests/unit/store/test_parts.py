@@ -102,7 +102,7 @@ def test_diskcache_agrees_with_the_table(tmp_path):
         assert [key in cache for key in ("mine", f"{7:032}")] == [False, False]
         assert cache.get("none") is None
         assert cache.stats() == (0, 1)
-    with Cache(str(tmp_path / "plain"), tag_index=1) as plain:
+    with Cache(str(tmp_path / "plain"), tag_index=1) as plain, cache:
         described = [table.execute("PRAGMA table_info(Cache)").fetchall() for table in (plain._con, cache._con)]
         assert described[0] == described[1], "the table of another version of diskcache"
     assert {info.tag for info in store.entries()} == {"f"}
