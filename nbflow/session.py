@@ -104,13 +104,12 @@ class Session:
     """Clock, bus, store and settings of a process."""
 
     def __init__(self, clock: Clock | None = None, environ: Mapping[str, str] | None = None) -> None:
-        environ = os.environ if environ is None else environ
+        self._environ = environ = os.environ if environ is None else environ
         self.clock = clock or Clock()
         self.recent: deque[Event] = deque(maxlen=50_000)
         """The latest events, for a panel that is opened later."""
         self.recorder = Recorder(self._written_to)
         self.bus = Bus(self.recent.append, self.recorder, warn=warn)
-        self._environ: Mapping[str, str] = environ
         self._store: Store | None = None
         self._placed: dict[str, Store] = {}
         """Stores of tasks that have one of their own, by the task's label."""
@@ -137,10 +136,8 @@ class Session:
         self._panel: str | None = None
         spoken = ((name, getattr(settings, name)) for name in DEFAULTS)
         self.defaults: dict[str, Any] = {name: value for name, value in spoken if value is not None}
-        caching = settings.cache
-        self.caching = self._environ.get("NBFLOW_CACHE", "").lower() not in _OFF if caching is None else caching
-        strict = settings.strict
-        self.strict = self._environ.get("NBFLOW_STRICT", "0").lower() not in {*_OFF, ""} if strict is None else strict
+        self.caching = (self.said("cache")[0] if settings.cache is None else settings.cache) is not False
+        self.strict = (self.said("strict")[0] if settings.strict is None else settings.strict) is True
 
     def said(self, name: str) -> tuple[Any, str]:
         """What the environment, or else the project, says of a setting, and where; None and `""` where nobody does."""

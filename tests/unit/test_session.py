@@ -138,7 +138,7 @@ def test_where_settings_come_from(fresh, tmp_path, monkeypatch):
     assert {each.name: each[1:] for each in effective()} == {
         "store": (str(fresh.store), "configure()"),
         "cache": ("off", "NBFLOW_CACHE"),
-        "strict": ("on", "default"),
+        "strict": ("off", "default"),
         "panel": ("auto", "default"),
         "verify": ("full", "default"),
         "max_size": ("6,442,450,944 bytes", project),
