@@ -281,8 +281,8 @@ function view(store, model, el) {
   const grid = guarded("div", { class: "grid", role: "treegrid", tabindex: 0, "aria-label": "steps" }, head, space);
   const detail = guarded("section", { class: "detail", "aria-label": "the selected step", tabindex: 0 });
   detail.hidden = true;
-  const body = make("div", { class: "body" }, make("div", { class: "controls" }, chips, search, sorter, tools), grid, detail);
-  el.append(make("div", { class: "head" }, fold, icon, make("b", {}, "nbflow"), make("span", { class: "words" }, headline, clock), bar), said, status, body);
+  const controls = make("div", { class: "controls" }, chips, search, sorter, tools), body = make("div", { class: "body" }, grid, detail);
+  el.append(make("div", { class: "head" }, fold, icon, make("b", {}, "nbflow"), make("span", { class: "words" }, headline, clock), bar), controls, said, status, body);
 
   // What is chosen is a step's number, or a task's name.
   const chosenLine = () => lines.findIndex(line => (line.task ? line.task.n : line.row.id) === chosen);
@@ -594,7 +594,7 @@ function view(store, model, el) {
   function setFold(isOpen) {
     fold.setAttribute("aria-expanded", isOpen);
     fold.textContent = isOpen ? "▾" : "▸";
-    body.hidden = !isOpen;
+    controls.hidden = body.hidden = !isOpen;
   }
 
   function go(at) {

@@ -297,8 +297,10 @@ def test_each_button_does_what_it_says_and_says_what_it_did(note):
         expect(said).to_contain_text(f"Press again to drop {each}")
     assert opened.ask("print(quick.is_cached(1), quick.is_cached(2))").strip() == "False True"
     expect(panel.locator("button.act.clear")).to_have_text("⌫ clear")  # the question is over after 3 s
+    place = panel.locator("button.act.clear").bounding_box()["y"]
     panel.locator("button.act.clear").dblclick()
     expect(said).to_have_text("1 result dropped")
+    assert panel.locator("button.act.clear").bounding_box()["y"] == place, "what is said moves the buttons away"
     assert opened.ask("print(quick.is_cached(2))").strip() == "False"
     opened.ask("fixed.append(1)")
     line("shaky(1)").click()
