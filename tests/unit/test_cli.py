@@ -12,6 +12,7 @@ import nbformat
 import pyte
 import pytest
 
+from nbflow import __version__
 from nbflow.cli import document, main, tables
 from nbflow.cli.paint import painted
 from nbflow.cli.private import private_folder
@@ -22,7 +23,7 @@ from nbflow.step.phases import Phase
 from nbflow.store import open_store
 from nbflow.store.row import Draft
 from nbflow.trace import Fact, Trait
-from nbflow.world import files
+from nbflow.world import files, versions
 
 # -- words in --
 
@@ -806,6 +807,72 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_do(store, capsys, tmp_path,
     store.clear("late")
     monkeypatch.setenv("NBFLOW_STORE_KEY_FILE", str(tmp_path / "kept" / "key"))
     finds("key", "fail", "it lies in the store", "move it out")
+
+
+def test_doctor_looks_into_the_store(store, capsys, tmp_path, monkeypatch):
+    """Otherwise files that nobody needs, and results that nobody here can use, would be seen only as a full disk."""
+    kept = tmp_path / "kept"
+    for stray in (kept / "blobs" / "ab" / f"{'a' * 16}-{'0' * 16}.nbf", kept / "quarantine" / "ab-damaged.nbf"):
+        stray.parent.mkdir(parents=True, exist_ok=True)
+        stray.write_bytes(b"x" * 1000)
+        os.utime(stray, (time.time() - 7200,) * 2)
+    code, found = doctor(capsys)
+    told = {each[0]: each for each in found}
+    assert code == 0
+    assert told["orphans"][1:] == (
+        "warn",
+        "1 file, 1000 B",
+        "`nbflow verify --repair` deletes what killed processes left",
+    )
+    assert told["quarantine"][1] == "warn" and told["quarantine"][2] == "1 file, 1000 B"
+    monkeypatch.setenv("NBFLOW_STORE", str(kept / "quarantine" / "ab-damaged.nbf"))
+    code, found = doctor(capsys)
+    assert code == 1 and any(each[0] == "folder" and "is a file" in each[2] for each in found)
+
+
+def test_doctor_compares_versions(store, capsys, tmp_path, monkeypatch):
+    """Otherwise an old package, or a kernel that has no nbflow, would be met as a traceback or as a panel that never comes."""
+    packages, jupyter, settings = (tmp_path / name for name in ("site-packages", "jupyter", "settings"))
+    for name in ("nbflow-0.1.0", "xxhash-0.1", "dask-2020.1.0", "distributed-2020.2.0", "jupyterlab-3.6.1"):
+        (packages / f"{name}.dist-info").mkdir(parents=True)
+    needs = "Requires-Dist: no-such-thing>=2\nRequires-Dist: xxhash>=3.0\nRequires-Dist: never; extra == 'test'\n"
+    (packages / "nbflow-0.1.0.dist-info" / "METADATA").write_text(f"Name: nbflow\nVersion: 0.1.0\n{needs}")
+    monkeypatch.syspath_prepend(str(packages))
+    monkeypatch.setattr(versions, "_known", {})
+    for name, script in {"bare": "exit 1", "old": "echo 0.0.1", "same": f"echo {__version__}"}.items():
+        (jupyter / "kernels" / name).mkdir(parents=True)
+        python = jupyter / name
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
+        spec = {"argv": [str(python), "-m", "ipykernel_launcher"], "display_name": name, "language": "python"}
+        (jupyter / "kernels" / name / "kernel.json").write_text(json.dumps(spec))
+    (jupyter / "bare").rename(jupyter / "elsewhere")
+    (jupyter / "kernels" / "ours").mkdir()
+    ours = {"argv": ["python", "-m", "ipykernel_launcher"], "display_name": "ours", "language": "python"}
+    (jupyter / "kernels" / "ours" / "kernel.json").write_text(json.dumps(ours))
+    (settings / "labconfig").mkdir(parents=True)
+    (settings / "labconfig" / "page_config.json").write_text('{"disabledExtensions": {"anywidget": true}}')
+    monkeypatch.setenv("JUPYTER_PATH", str(jupyter))
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(settings))
+    code, found = doctor(capsys)
+    expected = {
+        ("no-such-thing", "fail"): ("is not installed", "pip install 'no-such-thing>=2'"),
+        ("xxhash", "fail"): ("0.1 is too old", "pip install 'xxhash>=3.0'"),
+        ("Dask", "warn"): ("dask 2020.1.0, distributed 2020.2.0: they should be of one version", "nbflow[dask]"),
+        ("front end", "warn"): ("jupyterlab 3.6.1 is older than what is tested", "pip install -U jupyterlab"),
+        ("extension", "warn"): ("anywidget is disabled", "jupyter labextension enable anywidget"),
+        ("kernel bare", "warn"): ("cannot be asked: FileNotFoundError", "jupyter kernelspec remove bare"),
+        ("kernel old", "warn"): (f"has nbflow 0.0.1, not {__version__}", "pip install -U nbflow"),
+    }
+    told = {each[:2]: each[2:] for each in found if each[:2] in expected}
+    assert told.keys() == expected.keys(), found
+    for name, (said, todo) in expected.items():
+        assert said in told[name][0] and todo in told[name][1], told[name]
+    assert code == 1 and "never" not in {each[0] for each in found}
+    assert not {"kernel same", "kernel ours"} & {each[0] for each in found}
+    (jupyter / "elsewhere").rename(jupyter / "bare")
+    [bare] = [each for each in doctor(capsys)[1] if each[0] == "kernel bare"]
+    assert "bare has no nbflow" in bare[2] and "-m pip install nbflow" in bare[3]
 
 
 def test_doctor_looks_at_a_damaged_index_and_leaves_it_alone(store, capsys, tmp_path):

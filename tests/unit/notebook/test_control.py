@@ -1,11 +1,12 @@
 """`%nbflow`, without a kernel: what each command says is read from what it prints."""
 
+import re
 import threading
 
 import pytest
 from IPython.core.error import UsageError
 
-from nbflow import task
+from nbflow import checkpoint, once, task
 from nbflow.events import Began, Hit
 from nbflow.notebook.control import complete, nbflow
 from nbflow.session import configure, session
@@ -96,6 +97,100 @@ def test_settings_as_they_are_written(fresh, capsys, line, name, value, shown):
     found = dict(each.split(" = ", 1) for each in capsys.readouterr().out.splitlines())
     assert {told.strip(): what for told, what in found.items()}[name] == shown
     assert complete(f"%nbflow config {name}", name) == [f"{name}="]
+
+
+class World:
+    """What a task reads without its being an input."""
+
+    down = False
+
+    def __nbflow_digest__(self):
+        return "the world"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("ls", "nothing is kept in "),
+        ("ls none", "nothing is kept of 'none'"),
+        ("ls --jobs", "there are no jobs, and nothing is in doubt"),
+        ("explain", "no step was looked up in this session"),
+        ("explain none", "no step of 'none' was looked up in this session"),
+        ("history", "no step ran in this session"),
+        ("history none", "no step of 'none' ran in this session"),
+        ("clear none", "nothing is kept of 'none'"),
+        ("prune none --older 1d", "nothing is kept of 'none'"),
+        ("stats", "this session: 0 from the store, 0 computed, 0 ms saved"),
+    ],
+)
+def test_where_there_is_nothing(fresh, capsys, line, says):
+    """A command that prints nothing would look as if it had not run."""
+    nbflow(line)
+    assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("lss", "there is no 'lss'; did you mean 'ls'?"),
+        ("clear", "clear: name a task, or give --all"),
+        ("clear own --all", "clear: name a task, or give --all"),
+        ("config cache", "config cache: write NAME=VALUE"),
+        ("ls 'own", "No closing quotation"),
+    ],
+)
+def test_what_cannot_be_meant(fresh, line, says):
+    """A typing error would be a traceback, or drop what was not named."""
+    with pytest.raises(UsageError, match=re.escape(f"%nbflow: {says}")):
+        nbflow(line)
+
+
+def test_what_is_there(fresh, capsys):
+    """Nobody would see how far a job is, what is in doubt, or why an old result came."""
+
+    @task(name="grown", cache_expiration=60, stale_on_error=True)
+    def grown(n):
+        if world.down:
+            raise OSError(n)
+        return n
+
+    world = World()
+    for n in range(40):
+        grown(n)
+    assert checkpoint("letters", ["a", "b"]).map(len) == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        once("invoice", lambda: 1 / 0)
+    nbflow("ls --jobs")
+    said = capsys.readouterr().out
+    assert "letters" in said and "invoice" in said and "once.resolve(KEY, 'done')" in said
+    nbflow("history grown")
+    assert re.search(r"^and \d+ earlier steps$", capsys.readouterr().out, re.MULTILINE)
+    nbflow("stats")
+    assert "grown" in capsys.readouterr().out
+    world.down = True
+    fresh.clock.advance(61)
+    assert grown(3) == 3
+    nbflow("explain grown")
+    assert capsys.readouterr().out.startswith("grown: stale result just now: ")
+    nbflow("prune --max-size 1B")
+    assert capsys.readouterr().out.startswith("dropped 42 results, ")
+
+
+@pytest.mark.parametrize(
+    ("line", "symbol", "found"),
+    [
+        ("%nbflow l", "l", ["ls"]),
+        ("%nbflow none x", "x", []),
+        ("%nbflow ls --j", "--j", ["--jobs"]),
+        ("%nbflow stats g", "g", []),
+        ("%nbflow clear g", "g", ["grown"]),
+        ("%nbflow config pan", "pan", ["panel="]),
+    ],
+)
+def test_what_a_word_may_become(fresh, line, symbol, found):
+    """Names of tasks, which are long, would have to be typed."""
+    task(name="grown", persist_result=True)(abs)(-1)
+    assert complete(line, symbol) == found
 
 
 def test_a_switch_is_on_or_off(fresh):
